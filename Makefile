@@ -1,0 +1,38 @@
+# headgate. `make demo` to see it, `make test` to run what CI runs, `make check` for the fast part before a commit.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+MARK := $(VENV)/.installed
+
+.PHONY: demo test check bench lint clean
+
+demo: $(MARK)
+	@exec $(BIN)/headgate demo
+
+test: $(MARK) system-packages
+	$(MAKE) --no-print-directory lint
+	$(BIN)/pytest
+
+check: $(MARK) lint
+	$(BIN)/pytest -m "not slow" -q
+
+lint: $(MARK)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(MARK)
+	$(BIN)/python -m bench
+
+.PHONY: system-packages
+system-packages:
+	@scripts/install-debian nginx-light:nginx curl:curl
+
+$(MARK): pyproject.toml scripts/create-venv
+	@scripts/create-venv $(PYTHON) $(VENV)
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .demo .headgate .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

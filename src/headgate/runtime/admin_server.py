@@ -1,0 +1,55 @@
+"""HTTP servers of control: uvicorn on sockets that the supervisor opened.
+
+Invariants: signals are the supervisor's business, none is caught here; headers of a proxy in front are not believed; when the server
+stops, the supervisor still holds the sockets, and requests wait in them for the next control.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import uvicorn
+
+STOP_S = 1
+"""How long open requests may take when control stops, in whole seconds as uvicorn counts; the supervisor waits less."""
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class AdminServer:
+    """Serves the ASGI application ``app`` on ``descriptors`` (listening sockets) from :meth:`start` to :meth:`stop`."""
+
+    def __init__(self, app: Any, descriptors: Sequence[int], *, name: str) -> None:
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            proxy_headers=False,
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=STOP_S,
+        )
+        self._server = _Server(config)
+        self._sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
+        self._name = name
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to serve."""
+        if self._sockets:
+            self._task = asyncio.create_task(self._server.serve(self._sockets), name=self._name)
+
+    async def stop(self) -> None:
+        """Stop accepting, let open requests end."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task

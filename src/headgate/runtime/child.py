@@ -1,0 +1,116 @@
+"""One child process of the supervisor: started by exec, in a session of its own, and when to start it again.
+
+Invariants: a child inherits exactly the descriptors that its :class:`Start` names; the child's end of the channel is closed here once
+the child has it, so that either side's death is read as end of file by the other. Standard library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+from headgate.runtime.channel import Channel, Message
+from headgate.runtime.start import Start
+
+FIRST_DELAY_S = 0.1
+MAX_DELAY_S = 5.0
+STEADY_S = 10.0
+"""A child that lived this long starts its back-off anew."""
+
+
+class Backoff:
+    """How long to wait before a child is started again: not at all at first, then 0.1 s, doubling to 5 s."""
+
+    def __init__(self) -> None:
+        self._next_s = 0.0
+
+    def delay_s(self, lived_s: float) -> float:
+        """Give the delay after a child that lived ``lived_s`` seconds."""
+        if lived_s >= STEADY_S:
+            self._next_s = 0.0
+        delay_s = self._next_s
+        self._next_s = min(max(delay_s * 2, FIRST_DELAY_S), MAX_DELAY_S)
+        return delay_s
+
+
+class Child:
+    """A slot for one process. ``worker`` is the worker slot's number, None for control; ``start`` makes what a new process gets.
+
+    ``start`` is called with the number of the channel's descriptor in the child.
+    """
+
+    def __init__(self, *, module: str, worker: int | None, start: Callable[[int], Start]) -> None:
+        self.worker = worker
+        self.name = "control" if worker is None else f"worker {worker}"
+        self.ready = False
+        self.deaths = 0
+        self.channel: Channel | None = None
+        self._module = module
+        self._start = start
+        self._process: subprocess.Popen[bytes] | None = None
+        self._backoff = Backoff()
+        self._started_s = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id, None if there is none."""
+        return self._process.pid if self._process else None
+
+    def spawn(self) -> Channel:
+        """Start a process; give the channel to it."""
+        self.channel, theirs = Channel.pair()
+        self.ready = False
+        self._started_s = time.monotonic()
+        with theirs:
+            start = self._start(theirs.fileno())
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+                [sys.executable, "-P", "-m", self._module, start.to_argument()],
+                pass_fds=start.descriptors(),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        return self.channel
+
+    def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
+        """Send, if there is a process. One that has stopped reading is killed: it would miss an order."""
+        if self.channel is None:
+            return
+        try:
+            self.channel.send(message, descriptors)
+        except BlockingIOError:
+            self.kill()
+        except OSError:
+            return  # it is dying; its end is noticed by SIGCHLD
+
+    def kill(self) -> None:
+        """Send SIGKILL, if there is a process."""
+        if self._process is not None:
+            self._process.kill()
+
+    def reap(self) -> int | None:
+        """Give the exit status of a process that has ended since the last look (negative: the signal), and forget it; None otherwise."""
+        if self._process is None or (status := self._process.poll()) is None:
+            return None
+        self._process = None
+        self.ready = False
+        self.deaths += 1
+        return status
+
+    def close_channel(self) -> None:
+        """Close the channel of a process that has ended."""
+        if self.channel is not None:
+            self.channel.close()
+            self.channel = None
+
+    def restart_delay_s(self) -> float:
+        """Give how long to wait before the next :meth:`spawn`, counting this one as a failure."""
+        return self._backoff.delay_s(time.monotonic() - self._started_s)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for a process that was killed, for ``timeout_s`` at most."""
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):  # in uninterruptible sleep; init will have it
+                self._process.wait(timeout_s)

@@ -1,0 +1,95 @@
+"""What is written down of an exchange: its variables and its access log records.
+
+A stream has one record when it opens and one when it ends, anything else one when it ends. Seconds are counted from
+the arrival of the request's head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from headgate.observe.query_mask import mask_query
+from headgate.stream.ending import Ending
+from headgate.wire.request import Peer
+from headgate.wire.request_head import BadRequest
+
+if TYPE_CHECKING:
+    from headgate.server.exchange import Exchange
+
+
+def variable(exchange: Exchange, name: str) -> bytes | None:
+    """Give a variable that an exchange knows beyond its request, or None: what is not known yet is absent."""
+    plan, target = exchange.plan, exchange.target
+    match name:
+        case "route_id":
+            return plan.route_id.encode() if plan is not None else None
+        case "service_id":
+            return plan.service_id.encode() if plan is not None and plan.service_id is not None else None
+        case "upstream_addr":
+            return target.address.encode() if target is not None else None
+        case "balancer_ip":
+            return target.host.encode() if target is not None else None
+        case "balancer_port":
+            return str(target.port).encode() if target is not None else None
+        case "status":
+            return str(exchange.status).encode() if exchange.status else None
+        case "upstream_status":
+            return str(exchange.upstream_status).encode() if exchange.upstream_status else None
+        case _:
+            return None
+
+
+def opened(exchange: Exchange, now: float, mask: Collection[str]) -> dict[str, object]:
+    """Give the record of a stream that opens."""
+    return {"event": "stream_opened", **_request(exchange, mask), "head_s": round(now - exchange.started, 6)}
+
+
+def ended(exchange: Exchange, now: float, mask: Collection[str]) -> dict[str, object]:
+    """Give the record of an exchange that has ended."""
+    relay = exchange.relay
+    found: dict[str, object] = {
+        "event": "stream_ended" if exchange.is_event_stream else "request_ended",
+        **_request(exchange, mask),
+        "bytes": relay.bytes_sent if relay is not None else exchange.answer_bytes,
+        "duration_s": round(now - exchange.started, 6),
+        "ending": exchange.ending.value if exchange.ending is not None else None,
+    }
+    if relay is not None and relay.first_piece_at:
+        found["first_byte_s"] = round(relay.first_piece_at - exchange.started, 6)
+    if exchange.is_event_stream and relay is not None and relay.is_event_stream:
+        found["events"] = relay.events
+        if relay.first_event_at:
+            found["first_event_s"] = round(relay.first_event_at - exchange.started, 6)
+    if exchange.error is not None:
+        found["error"] = exchange.error.code
+        found["detail"] = exchange.error.detail
+    return found
+
+
+def refused(exchange_id: str, peer: Peer, error: BadRequest) -> dict[str, object]:
+    """Give the record of bytes that were no request."""
+    return {
+        "event": "request_ended",
+        "id": exchange_id,
+        "route": None,
+        "client": peer.remote_addr,
+        "status": error.status,
+        "ending": Ending.REFUSED.value,
+        "error": "bad_request",
+        "detail": error.detail,
+    }
+
+
+def _request(exchange: Exchange, mask: Collection[str]) -> dict[str, object]:
+    request = exchange.request
+    return {
+        "id": exchange.id,
+        "route": exchange.route_id,
+        "client": request.peer.remote_addr,
+        "method": request.method.decode("latin-1"),
+        "host": request.authority.decode("latin-1"),
+        "target": mask_query(request.target, mask),
+        "status": exchange.status,
+        "upstream": exchange.target.address if exchange.target is not None else None,
+    }

@@ -1,0 +1,44 @@
+"""The bytes of a request head towards a target."""
+
+from __future__ import annotations
+
+from headgate.upstream.target import Target
+from headgate.upstream.upstream import PassHost, Upstream
+from headgate.wire.request import Request, UpstreamRequest
+
+_SET_HERE = frozenset({b"host", b"expect", b"content-length"})
+
+
+def start(request: Request) -> UpstreamRequest:
+    """Give what goes upstream before any plugin has changed it: end-to-end fields only, without Host.
+
+    ``Expect`` is not passed on, as with NGINX: headgate answers it itself once the upstream is there to take the body.
+    """
+    headers = request.headers.without_hop_by_hop()
+    headers.fields = [field for field in headers.fields if field[0] not in _SET_HERE]
+    return UpstreamRequest(request.method, request.target, headers)
+
+
+def choose_host(request: Request, outgoing: UpstreamRequest, upstream: Upstream, target: Target) -> bytes:
+    """Give the Host field: a plugin's, else by ``pass_host``; an HTTP/1.0 request without one gets the node's."""
+    if outgoing.host is not None:
+        return outgoing.host
+    if upstream.pass_host is PassHost.REWRITE:
+        return upstream.upstream_host
+    if upstream.pass_host is PassHost.NODE or not request.authority:
+        return target.host_header
+    return request.authority
+
+
+def encode(request: Request, outgoing: UpstreamRequest, host: bytes, *, upgrade: bytes | None) -> bytes:
+    """Make the head, its empty line included; ``upgrade`` is the protocol that the client asks for, if it may."""
+    lines = [b"%b %b HTTP/1.1" % (outgoing.method, outgoing.target), b"Host: " + host]
+    lines += [b"%b: %b" % (name, value) for _, name, value in outgoing.headers.fields]
+    if request.chunked:
+        lines.append(b"Transfer-Encoding: chunked")
+    elif request.content_length is not None:
+        lines.append(b"Content-Length: %d" % request.content_length)
+    if upgrade is not None:
+        lines += [b"Connection: Upgrade", b"Upgrade: " + upgrade]
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines)

@@ -1,0 +1,346 @@
+"""One connection to a target, speaking HTTP/1.1 (RFC 9112).
+
+States: IDLE (in the pool or fresh) → WAITING (request sent, no final head yet) → BODY → IDLE or CLOSED; or WAITING →
+TUNNEL after a 101. A connection serves one exchange at a time and tells it, in this order and never more:
+interim heads, one head, pieces, then exactly one of ``response_ended`` and ``upstream_failed``. After ``abort`` it
+tells nothing.
+
+What cannot be trusted is not reused: a connection with a half-read response, bytes after the response's end, an
+unfinished upload, or an EOF is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Protocol, cast
+
+from headgate.errors import GatewayError
+from headgate.timer_wheel import UNSCHEDULED, TimerWheel
+from headgate.upstream.response_reader import ResponseReader, failure
+from headgate.wire.chunked import LAST_CHUNK, encode_chunk
+from headgate.wire.request import ResponseHead
+
+if TYPE_CHECKING:
+    from headgate.upstream.pool import Pool
+
+
+class State(Enum):
+    """What a connection is doing."""
+
+    IDLE = auto()
+    WAITING = auto()
+    BODY = auto()
+    TUNNEL = auto()
+    CLOSED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A request as bytes, and what to know about it.
+
+    ``has_body``: pieces and an end of upload follow, framed as chunks if ``chunked``. ``wants_upgrade``: a 101 is
+    welcome. Timeouts in seconds, 0 = none: ``read_timeout_s`` is the longest gap between two reads once the request
+    is out, ``send_timeout_s`` the longest time that the target takes no byte of the body.
+    """
+
+    head: bytes
+    has_body: bool = False
+    chunked: bool = False
+    no_response_body: bool = False
+    wants_upgrade: bool = False
+    read_timeout_s: float = 0.0
+    send_timeout_s: float = 0.0
+
+
+class HeadReceiver(Protocol):
+    """Whoever sent the request: it hears of everything up to the final head, and of the upload."""
+
+    def interim_received(self, head: ResponseHead) -> None:
+        """Hear a 1xx other than 100 and 101."""
+
+    def head_received(self, head: ResponseHead, content_length: int | None, *, has_body: bool) -> BodyReceiver:
+        """Hear the final head, end-to-end fields only; give whoever takes the body."""
+
+    def upgraded(self, head: ResponseHead, rest: bytes) -> None:
+        """Hear a 101 that was asked for; ``rest`` are the first bytes of the new protocol."""
+
+    def upstream_failed(self, error: GatewayError) -> None:
+        """Hear that there will be no head."""
+
+    def upload_blocked(self) -> None:
+        """Hear that the target takes no more body for now."""
+
+    def upload_ready(self) -> None:
+        """Hear that the target takes body again."""
+
+
+class BodyReceiver(Protocol):
+    """Whoever takes the response's body."""
+
+    def piece_received(self, piece: bytes) -> None:
+        """Take the body bytes of one read."""
+
+    def response_ended(self) -> None:
+        """Hear that the framing ended properly."""
+
+    def upstream_failed(self, error: GatewayError) -> None:
+        """Hear that the body will not be completed."""
+
+
+class Http1Client(asyncio.Protocol):
+    """See the module. ``max_head_bytes`` bounds a response head with all interim heads before it."""
+
+    __slots__ = (
+        "_blocked_since",
+        "_body_receiver",
+        "_head_receiver",
+        "_is_paused",
+        "_outgoing",
+        "_pool",
+        "_reader",
+        "_state",
+        "_uploading",
+        "_wheel",
+        "clock",
+        "idle_since",
+        "last_read",
+        "read_timeout_s",
+        "requests",
+        "transport",
+        "wheel_slot",
+    )
+
+    def __init__(self, pool: Pool, loop: asyncio.AbstractEventLoop, wheel: TimerWheel, max_head_bytes: int) -> None:
+        self._pool = pool
+        self._wheel = wheel
+        self._reader = ResponseReader(max_head_bytes)
+        self._state = State.IDLE
+        self._outgoing: Outgoing | None = None
+        self._head_receiver: HeadReceiver | None = None
+        self._body_receiver: BodyReceiver | None = None
+        self._uploading = False
+        self._blocked_since = 0.0
+        self._is_paused = False
+        self.clock = loop.time
+        self.transport: asyncio.Transport | None = None
+        self.read_timeout_s = 0.0
+        self.last_read = 0.0
+        self.idle_since = 0.0
+        self.requests = 0
+        self.wheel_slot = UNSCHEDULED
+
+    # -- what the exchange does ---------------------------------------------------------------------------------------
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether an idle connection can still take a request."""
+        return self._state is State.IDLE and self.transport is not None and not self.transport.is_closing()
+
+    def send(self, outgoing: Outgoing, receiver: HeadReceiver) -> None:
+        """Send a request's head and expect its response."""
+        assert self.transport is not None
+        self._state = State.WAITING
+        self._outgoing = outgoing
+        self._head_receiver = receiver
+        self._uploading = outgoing.has_body
+        self._reader.start(no_body=outgoing.no_response_body)
+        self.requests += 1
+        self.set_read_timeout(outgoing.read_timeout_s)
+        self.transport.write(outgoing.head)
+
+    def set_read_timeout(self, read_timeout_s: float) -> None:
+        """Change the longest gap between two reads, from now on; 0 = none."""
+        self.last_read = self.clock()
+        self.read_timeout_s = read_timeout_s
+        if read_timeout_s:
+            self._wheel.schedule(self, self.last_read + read_timeout_s)
+
+    def send_piece(self, piece: bytes) -> None:
+        """Send a non-empty piece of the request's body, framed as the head said."""
+        if self.transport is not None and self._uploading and self._outgoing is not None:
+            self.transport.write(encode_chunk(piece) if self._outgoing.chunked else piece)
+
+    def end_upload(self) -> None:
+        """Say that the request's body is whole."""
+        if self._uploading and self._outgoing is not None:
+            self._uploading = False
+            self.last_read = self.clock()
+            if self.transport is not None and self._outgoing.chunked:
+                self.transport.write(LAST_CHUNK)
+
+    def pause_reading(self) -> None:
+        """Stop reading: the client takes no more. The read timeout rests meanwhile."""
+        if not self._is_paused and self.transport is not None:
+            self._is_paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+        if self._is_paused and self.transport is not None:
+            self._is_paused = False
+            self.last_read = self.clock()
+            self.transport.resume_reading()
+
+    def abort(self) -> None:
+        """Close at once and tell nobody."""
+        if self._state is not State.CLOSED:
+            self._leave(State.CLOSED)
+            self._pool.closed(self)
+        if self.transport is not None:
+            self.transport.abort()
+
+    # -- asyncio.Protocol -----------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but ancestry
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what one read brought and hand it on as one piece."""
+        self.last_read = self.clock()
+        if self._state is State.IDLE:
+            self.abort()  # nothing was asked: whatever this is, the next response could not be told from it
+            return
+        reader = self._reader
+        reader.feed(data)
+        if self._state is State.WAITING:
+            self._hand_on_heads(reader)
+        if self._state is State.BODY:
+            piece = reader.take_piece()
+            if piece is not None and self._body_receiver is not None:
+                self._body_receiver.piece_received(piece)
+            if reader.ended or reader.trouble is not None:
+                self._end_body(reader)
+
+    def eof_received(self) -> bool:
+        """Let the transport close; ``connection_lost`` says what it meant."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell what the loss means for the exchange."""
+        if self._state is State.CLOSED:
+            return
+        if self._state is State.BODY and self._reader.close_delimited and exc is None:
+            self._finish()
+        elif exc is None:
+            waiting = self._state is State.WAITING
+            detail = "closed before a response head" if waiting else "closed before the response's end"
+            self._fail(failure("upstream_eof", retryable=waiting, detail=detail))
+        else:
+            self._fail(failure("upstream_reset", retryable=self._state is State.WAITING, detail=str(exc)))
+
+    def pause_writing(self) -> None:
+        """Hear that the target is slow to take the upload."""
+        self._blocked_since = self.clock()
+        if self._head_receiver is not None:
+            self._head_receiver.upload_blocked()
+        if self._outgoing is not None and self._outgoing.send_timeout_s:
+            self._wheel.schedule(self, self._blocked_since + self._outgoing.send_timeout_s)
+
+    def resume_writing(self) -> None:
+        """Hear that the target takes the upload again."""
+        self._blocked_since = 0.0
+        if self._head_receiver is not None:
+            self._head_receiver.upload_ready()
+
+    # -- deadlines --------------------------------------------------------------------------------------------------------
+
+    def check_deadline(self, now: float) -> float | None:
+        """Close what has been idle, blocked or silent for too long."""
+        if self._state is State.IDLE:
+            return self._pool.check_idle(self, now) if self.idle_since else None
+        if self._state not in {State.WAITING, State.BODY} or self._outgoing is None:
+            return None
+        if self._blocked_since and self._outgoing.send_timeout_s:
+            due = self._blocked_since + self._outgoing.send_timeout_s
+            if now < due:
+                return due
+            self._fail(failure("send_timeout", status=504, detail="the target takes no more of the request"))
+            return None
+        if not self.read_timeout_s:
+            return None
+        if self._is_paused or self._uploading:
+            return now + self.read_timeout_s
+        due = self.last_read + self.read_timeout_s
+        if now < due:
+            return due
+        waiting = self._state is State.WAITING
+        self._fail(
+            failure("read_timeout", status=504, retryable=waiting, detail=f"no byte for {self.read_timeout_s:g} s")
+        )
+        return None
+
+    # -- inside -------------------------------------------------------------------------------------------------------------
+
+    def _hand_on_heads(self, reader: ResponseReader) -> None:
+        assert self._head_receiver is not None
+        assert self._outgoing is not None
+        if reader.trouble is not None:
+            self._fail(reader.trouble)
+            return
+        interim, reader.interim = reader.interim, []
+        for head in interim:
+            if head.status != 100:
+                self._head_receiver.interim_received(head)
+        head_or_none = reader.head
+        if head_or_none is None:
+            return
+        if head_or_none.status == 101 or reader.upgraded is not None:
+            self._upgrade(head_or_none, reader.upgraded or b"")
+            return
+        self._state = State.BODY
+        head_or_none.headers = head_or_none.headers.without_hop_by_hop()
+        self._body_receiver = self._head_receiver.head_received(
+            head_or_none, reader.content_length, has_body=reader.has_body
+        )
+
+    def _upgrade(self, head: ResponseHead, rest: bytes) -> None:
+        receiver = self._head_receiver
+        assert receiver is not None
+        if self._outgoing is None or not self._outgoing.wants_upgrade:
+            self._fail(failure("protocol_error", detail="a change of protocol that was not asked for"))
+            return
+        self._leave(State.TUNNEL)
+        receiver.upgraded(head, rest)
+
+    def _end_body(self, reader: ResponseReader) -> None:
+        if self._state is not State.BODY:
+            return  # whoever took the last piece ended it
+        if reader.ended:
+            self._finish()
+        elif reader.trouble is not None:
+            self._fail(reader.trouble)
+
+    def _finish(self) -> None:
+        """Hand the connection back before saying that the response ended, so that the next request may use it."""
+        receiver = self._body_receiver
+        assert receiver is not None
+        reader = self._reader
+        transport = self.transport
+        assert transport is not None
+        is_clean = reader.keep_alive and not (reader.close_delimited or self._uploading or reader.has_extra)
+        if is_clean and not transport.is_closing():
+            self._leave(State.IDLE)
+            self.resume_reading()
+            self._pool.put_back(self)
+        else:
+            self.abort()
+        receiver.response_ended()
+
+    def _fail(self, error: GatewayError) -> None:
+        receiver = self._body_receiver or self._head_receiver
+        self.abort()
+        if receiver is not None:
+            receiver.upstream_failed(error)
+
+    def _leave(self, state: State) -> None:
+        """Forget the exchange."""
+        self._state = state
+        self._outgoing = None
+        self._head_receiver = None
+        self._body_receiver = None
+        self._uploading = False
+        self._blocked_since = 0.0

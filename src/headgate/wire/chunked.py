@@ -1,0 +1,111 @@
+"""The chunked transfer coding (RFC 9112 §7.1), strictly: CRLF only, hexadecimal sizes only, trailers dropped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+MAX_LINE_BYTES = 4096
+"""Longest chunk-size line with its extensions."""
+MAX_TRAILER_BYTES = 16384
+"""Longest trailer section."""
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+_TRAILER_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
+
+
+class BadChunk(ValueError):
+    """The bytes are not the chunked coding; the text says where."""
+
+
+def encode_chunk(piece: bytes) -> bytes:
+    """Frame one non-empty piece as a chunk."""
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
+
+
+class ChunkedDecoder:
+    """Takes the coded bytes in any cuts, gives the body bytes; holds at most one line of framing.
+
+    ``done`` is true once the last chunk and the trailer section have passed; bytes behind them are in ``rest``.
+    """
+
+    __slots__ = ("_line", "_remaining", "_state", "_trailer_bytes", "done", "rest")
+
+    def __init__(self) -> None:
+        self._state: Callable[[bytes, int, list[bytes]], int] = self._size
+        self._line = b""
+        self._remaining = 0
+        self._trailer_bytes = 0
+        self.done = False
+        self.rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Give the body bytes that ``data`` completes; raises BadChunk."""
+        pieces: list[bytes] = []
+        position = 0
+        while position < len(data) and not self.done:
+            position = self._state(data, position, pieces)
+        if self.done:
+            self.rest = data[position:]
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _take_line(self, data: bytes, position: int) -> tuple[bytes | None, int]:
+        """Read up to CRLF; gives (line without CRLF, or None while it is unfinished; next position)."""
+        end = data.find(b"\n", position)
+        if end < 0:
+            self._line += data[position:]
+            if len(self._line) > MAX_LINE_BYTES:
+                raise BadChunk("a framing line is too long")
+            return None, len(data)
+        line = self._line + data[position:end]
+        self._line = b""
+        if not line.endswith(b"\r"):
+            raise BadChunk("a framing line ends with a bare LF")
+        if len(line) > MAX_LINE_BYTES:
+            raise BadChunk("a framing line is too long")
+        return line[:-1], end + 1
+
+    def _size(self, data: bytes, position: int, _: list[bytes]) -> int:
+        line, position = self._take_line(data, position)
+        if line is None:
+            return position
+        match = _SIZE_LINE.fullmatch(line)
+        if match is None:
+            raise BadChunk("a chunk size is malformed")
+        self._remaining = int(match[1], 16)
+        self._state = self._body if self._remaining else self._trailer
+        return position
+
+    def _body(self, data: bytes, position: int, pieces: list[bytes]) -> int:
+        piece = data[position : position + self._remaining]
+        pieces.append(piece)
+        self._remaining -= len(piece)
+        if not self._remaining:
+            self._state = self._body_end
+        return position + len(piece)
+
+    def _body_end(self, data: bytes, position: int, _: list[bytes]) -> int:
+        taken = data[position : position + 2 - len(self._line)]
+        self._line += taken
+        if not b"\r\n".startswith(self._line):
+            raise BadChunk("a chunk is longer than its size")
+        if len(self._line) == 2:
+            self._line = b""
+            self._state = self._size
+        return position + len(taken)
+
+    def _trailer(self, data: bytes, position: int, _: list[bytes]) -> int:
+        line, position = self._take_line(data, position)
+        if line is None:
+            return position
+        if not line:
+            self.done = True
+            return position
+        self._trailer_bytes += len(line)
+        if self._trailer_bytes > MAX_TRAILER_BYTES:
+            raise BadChunk("the trailer section is too long")
+        if _TRAILER_LINE.fullmatch(line) is None:
+            raise BadChunk("a trailer field is malformed")
+        return position

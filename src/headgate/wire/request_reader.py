@@ -1,0 +1,127 @@
+"""Requests cut from a connection's bytes: sans I/O, one at a time, pipelined ones kept for later.
+
+The connection feeds what it reads and asks for the next thing until it gets NEED_DATA, or END, after which it asks
+again only when the response is out. Held at most: one head (bounded by its limits), or what is read of a pipelined
+request, which the connection bounds by not reading (``held_bytes``).
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+
+from headgate.wire import request_head
+from headgate.wire.chunked import BadChunk, ChunkedDecoder
+from headgate.wire.request import Peer, Request
+from headgate.wire.request_head import BadRequest, Limits
+
+_BARE_LF_OR_NUL = re.compile(rb"(?<!\r)\n|\0")
+
+
+class Signal(Enum):
+    """What stands in place of a head or a piece of body."""
+
+    NEED_DATA = auto()
+    END = auto()
+
+
+class RequestReader:
+    """The reading half of an HTTP/1.1 server connection (RFC 9112)."""
+
+    __slots__ = ("_buffer", "_decoder", "_in_body", "_limits", "_peer", "_remaining", "_scanned")
+
+    def __init__(self, peer: Peer, limits: Limits) -> None:
+        self._peer = peer
+        self._limits = limits
+        self._buffer = b""
+        self._scanned = 0
+        self._in_body = False
+        self._remaining = 0
+        self._decoder: ChunkedDecoder | None = None
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes fed and not yet given out."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes as read."""
+        self._buffer = self._buffer + data if self._buffer else data
+
+    def take_held(self) -> bytes:
+        """Give up what is held: it is not HTTP any more."""
+        held, self._buffer = self._buffer, b""
+        return held
+
+    def next(self) -> Request | bytes | Signal:
+        """Give the next head, a piece of its body, END behind its last piece, or NEED_DATA; raises BadRequest."""
+        if self._in_body:
+            return self._next_of_body()
+        head = self._take_head()
+        if head is None:
+            return Signal.NEED_DATA
+        request = request_head.parse(head, self._peer, self._limits)
+        self._in_body = True
+        self._decoder = ChunkedDecoder() if request.chunked else None
+        self._remaining = request.content_length or 0
+        return request
+
+    def _take_head(self) -> bytes | None:
+        if self._buffer[:2] == b"\r\n":
+            self._buffer = self._buffer[2:]  # one empty line before a request is forgiven (RFC 9112 §2.2)
+            self._scanned = 0
+        end = self._buffer.find(b"\r\n\r\n", max(self._scanned - 3, 0))
+        if end < 0:
+            self._check_unfinished()
+            return None
+        if end > self._limits.max_head_bytes:
+            self._refuse_size()
+        head, self._buffer = self._buffer[:end], self._buffer[end + 4 :]
+        self._scanned = 0
+        return head
+
+    def _check_unfinished(self) -> None:
+        """Refuse what can no longer become a good head without waiting for its end."""
+        if _BARE_LF_OR_NUL.search(self._buffer, max(self._scanned - 1, 0)):
+            raise BadRequest(400, "the head holds a bare LF or a NUL")
+        self._scanned = len(self._buffer)
+        if self._scanned > self._limits.max_head_bytes:
+            self._refuse_size()
+        if self._scanned > self._limits.max_uri_bytes + 64 and b"\r\n" not in self._buffer:
+            raise BadRequest(414, "the request target is too long")
+
+    def _refuse_size(self) -> None:
+        if self._buffer.find(b"\r\n", 0, self._limits.max_uri_bytes + 64) < 0:
+            raise BadRequest(414, "the request target is too long")
+        raise BadRequest(431, f"the head is longer than {self._limits.max_head_bytes} bytes")
+
+    def _next_of_body(self) -> bytes | Signal:
+        piece = self._next_sized() if self._decoder is None else self._next_chunked(self._decoder)
+        if piece is Signal.END:
+            self._in_body = False
+            self._decoder = None
+        return piece
+
+    def _next_sized(self) -> bytes | Signal:
+        if not self._remaining:
+            return Signal.END
+        if not self._buffer:
+            return Signal.NEED_DATA
+        piece = self._buffer[: self._remaining]
+        self._buffer = self._buffer[len(piece) :]
+        self._remaining -= len(piece)
+        return piece
+
+    def _next_chunked(self, decoder: ChunkedDecoder) -> bytes | Signal:
+        if self._remaining < 0:
+            return Signal.END
+        data, self._buffer = self._buffer, b""
+        try:
+            piece = decoder.feed(data)
+        except BadChunk as error:
+            raise BadRequest(400, f"the chunked body is malformed: {error}") from error
+        if decoder.done:
+            self._buffer = decoder.rest
+            self._remaining = -1  # its last piece is out: END comes next
+            return piece or Signal.END
+        return piece or Signal.NEED_DATA

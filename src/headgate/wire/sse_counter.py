@@ -1,0 +1,108 @@
+r"""How many events a client has dispatched, and whether a proxy may write a comment of its own now.
+
+Owns no bytes of the stream: between two pieces it keeps the first eight bytes of an unfinished line and five flags,
+whatever the input. Runs once for each body piece of every relayed event stream. A piece of 200 bytes with one event
+takes 0.64 µs if its data field comes first, 1.1 µs behind id and event, 1.8 µs with CRLF, measured with timeit on
+CPython 3.11 while ``count(b"\n\n")`` over the same piece took 0.39 µs; at 0.17 µs for that, as on a quiet core, it
+comes to 0.3, 0.5 and 0.8 µs.
+"""
+
+from __future__ import annotations
+
+import re
+
+from headgate.wire.sse_event import BOM
+
+_CR = 0x0D  # as a number: looking for a byte is an eighth of the cost of looking for bytes of length one
+_LF = 0x0A
+_find_data_line = re.compile(rb"\ndata[:\n]").search
+_HEAD_BYTES = len(BOM + b"data:")
+
+
+class EventCounter:
+    """A stream's counter.
+
+    ``at_boundary`` says that the bytes so far end exactly between two blocks, so that a comment written here is a block
+    of its own: False inside a block, after a CR (its LF may follow) and until the stream's first bytes have shown that
+    they are no BOM, which has to stay first.
+    """
+
+    __slots__ = ("_after_cr", "_at_start", "_has_data", "_head", "_in_block", "at_boundary")
+
+    def __init__(self) -> None:
+        self.at_boundary = False
+        self._at_start = True
+        self._after_cr = False
+        self._head = b""
+        self._in_block = False
+        self._has_data = False
+
+    def feed(self, piece: bytes) -> int:
+        """Take the next bytes of the body; give the number of events that a client dispatches on their account.
+
+        An event is a block with at least one data field, ended by its blank line (WHATWG HTML §9.2.6).
+        """
+        if self.at_boundary:
+            if _CR not in piece:
+                if piece[-2:] == b"\n\n":
+                    return _count_blocks(piece)
+            elif piece[-4:] == b"\r\n\r\n" and _CR not in (lf_only := piece.replace(b"\r\n", b"\n")):
+                return _count_blocks(lf_only)
+        return self._feed_cut(piece)
+
+    def _feed_cut(self, piece: bytes) -> int:
+        """Count a piece that starts or ends within a block: its ends line by line, whole blocks between at speed."""
+        first = 0 if self.at_boundary else piece.find(b"\n\n") + 2
+        last = piece.rfind(b"\n\n") + 2
+        if _CR in piece or first == 1 or last < first + 2:
+            return self._feed_lines(piece)
+        return self._feed_lines(piece[:first]) + _count_blocks(piece[first:last]) + self._feed_lines(piece[last:])
+
+    def _feed_lines(self, piece: bytes) -> int:
+        if self._after_cr and piece.startswith(b"\n"):
+            piece = piece[1:]
+            self._after_cr = False
+            self.at_boundary = not (self._in_block or self._head)
+        if not piece:
+            return 0
+        self._after_cr = piece.endswith(b"\r")
+        lines = piece.splitlines()
+        tail = b"" if piece.endswith((b"\r", b"\n")) else lines.pop()
+        events = sum(map(self._end_line, lines))
+        self._head = (self._head + tail[:_HEAD_BYTES])[:_HEAD_BYTES]
+        self.at_boundary = not (self._in_block or self._head or self._after_cr)
+        return events
+
+    def _end_line(self, line: bytes) -> bool:
+        """Take a line that has ended, less what went before it into the head; say whether it dispatches an event."""
+        head = self._head + line[:_HEAD_BYTES]
+        self._head = b""
+        if self._at_start:
+            self._at_start = False
+            head = head.removeprefix(BOM)
+        if head:
+            self._in_block = True
+            self._has_data = self._has_data or head == b"data" or head.startswith(b"data:")
+            return False
+        dispatched, self._has_data, self._in_block = self._has_data, False, False
+        return dispatched
+
+
+def _count_blocks(blocks: bytes) -> int:
+    """Count the blocks with a data line among whole blocks without a CR."""
+    if blocks[:4] == b"data" and blocks[4] in b":\n":
+        line_end = blocks.find(_LF, 4)
+    elif match := _find_data_line(blocks):
+        line_end = blocks.find(_LF, match.end() - 1)
+    else:
+        return 0
+    last_end = len(blocks) - 2
+    events = 1
+    # The end of one line is found in half the time of an empty line, and most blocks end with their data line.
+    while line_end != last_end and (block_end := blocks.find(b"\n\n", line_end)) != last_end:
+        match = _find_data_line(blocks, block_end + 1)
+        if match is None:
+            break
+        events += 1
+        line_end = blocks.find(_LF, match.end() - 1)
+    return events

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+from bench import cpu
+
+
+def burn(seconds: float) -> None:
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+
+
+def test_time_on_the_cpu_is_counted_for_all_threads() -> None:
+    own = [os.getpid()]
+    before_ns, before_ticks_s = cpu.on_cpu_ns(own), cpu.ticks_s(own)
+    burn(0.1)
+    assert 90e6 < cpu.on_cpu_ns(own) - before_ns < 500e6
+    assert 0.05 < cpu.ticks_s(own) - before_ticks_s < 0.5
+
+
+def test_a_core_is_busy_while_it_is_used() -> None:
+    cores = os.sched_getaffinity(0)
+    core = min(cores)
+    os.sched_setaffinity(0, {core})
+    try:
+        before_s = cpu.busy_s(core)
+        burn(0.1)
+        assert cpu.busy_s(core) - before_s > 0.05
+    finally:
+        os.sched_setaffinity(0, cores)
+
+
+def test_children_are_found_with_their_command_lines() -> None:
+    script = "print(flush=True); input()"
+    command = [sys.executable, "-c", script, "a b"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()  # it runs: before, its command line may still be empty
+        assert child.pid in cpu.children(os.getpid())
+        assert cpu.command_line(child.pid) == f"{sys.executable} -c {script} a b"
+        child.communicate(b"\n")
+    assert child.pid not in cpu.children(os.getpid())
+    assert cpu.command_line(child.pid) == ""
+
+
+def test_the_processor_has_a_name() -> None:
+    assert cpu.model_name()

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from headgate.config.settings import AdminKey, HttpSettings, Settings
+
+KEYS = (AdminKey(name="ops", key="secret", role="admin"),)
+
+
+def test_defaults() -> None:
+    assert Settings().model_dump() == {
+        "listen": ("0.0.0.0:9080",),
+        "admin": "127.0.0.1:9180",
+        "admin_keys": (),
+        "metrics": "127.0.0.1:9091",
+        "metrics_explicit": False,
+        "workers": os.cpu_count(),
+        "data_dir": Path(".headgate"),
+        "routes": None,
+        "access_log": "stdout",
+        "mask_query_keys": (),
+        "x_forwarded_host": "full",
+        "trusted_addresses": None,
+        "http": {
+            "head_timeout_s": 10.0,
+            "keepalive_timeout_s": 60.0,
+            "max_headers": 100,
+            "max_head_bytes": 32768,
+            "max_uri_bytes": 8192,
+            "send_timeout_s": 60.0,
+        },
+        "upstream": {"resolve_interval_s": 30.0, "max_head_bytes": 65536, "ca_file": None},
+        "stop": {"within_s": 4.0},
+    }
+
+
+def test_settings_survive_the_way_to_another_process() -> None:
+    settings = Settings(
+        listen=("127.0.0.1:1", "[::1]:1"),
+        admin="0.0.0.0:2",
+        admin_keys=KEYS,
+        metrics="off",
+        metrics_explicit=True,
+        workers=3,
+        routes=Path("routes.yaml"),
+        trusted_addresses=("10.0.0.0/8",),
+        http=HttpSettings(head_timeout_s=0.5),
+    )
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_settings_do_not_change_and_do_not_show_their_keys() -> None:
+    settings = Settings(admin_keys=KEYS)
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.workers = 1
+    assert "secret" not in repr(settings)
+
+
+def test_an_open_admin_api_cannot_be_set_by_any_way() -> None:
+    with pytest.raises(ValidationError, match="no admin_keys"):
+        Settings(admin="0.0.0.0:9180")
+
+
+def sections(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    yield model
+    for info in model.model_fields.values():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            yield from sections(info.annotation)
+
+
+def test_every_setting_says_what_it_is_and_times_say_their_unit() -> None:
+    models: list[type[BaseModel]] = [*sections(Settings), AdminKey]
+    for model in models:
+        for name, info in model.model_fields.items():
+            assert info.description, name
+            assert not name.endswith("_s") or "in seconds" in info.description, name
+            assert not name.endswith("_bytes") or "in bytes" in info.description, name

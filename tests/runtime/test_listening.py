@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from headgate.runtime.listening import ListenError, name_of, open_shared, open_single
+
+
+def test_each_slot_has_a_listening_socket_on_one_port() -> None:
+    slots = open_shared("127.0.0.1:0", 3, setting="listen")
+    names = {name_of(opened) for slot in slots for opened in slot}
+    assert len(slots) == 3
+    assert len(names) == 1
+    for _ in range(3):
+        socket.create_connection(slots[0][0].getsockname()).close()
+    for (opened,) in slots:
+        opened.close()
+
+
+def test_ipv6_has_brackets_and_takes_no_ipv4() -> None:
+    (six,) = open_single("[::1]:0", setting="admin")
+    assert name_of(six).startswith("[::1]:")
+    assert six.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    six.close()
+
+
+@pytest.mark.parametrize("taken_by", ["plain", "shared"])
+def test_a_port_that_is_listened_on_is_in_use(taken_by: str) -> None:
+    if taken_by == "plain":
+        taken = socket.create_server(("127.0.0.1", 0))
+    else:
+        taken = socket.create_server(("127.0.0.1", 0), reuse_port=True)
+    address = f"127.0.0.1:{taken.getsockname()[1]}"
+    text = f"cannot listen on {address}: the port is in use"
+    with pytest.raises(ListenError, match=text) as caught:
+        open_shared(address, 2, setting="listen")
+    assert caught.value.in_use
+    with pytest.raises(ListenError, match=text):
+        open_single(address, setting="admin")
+    taken.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        ("192.0.2.1:0", "this machine does not have the address; choose another with --admin, HEADGATE_ADMIN"),
+        ("no-such-host.invalid:0", "the name no-such-host.invalid cannot be resolved"),
+    ],
+)
+def test_other_reasons(address: str, text: str) -> None:
+    with pytest.raises(ListenError, match=text) as caught:
+        open_single(address, setting="admin")
+    assert not caught.value.in_use
+
+
+def test_a_port_of_connections_that_just_closed_is_free() -> None:
+    (first,) = open_single("127.0.0.1:0", setting="admin")
+    address = name_of(first)
+    with socket.create_connection(first.getsockname()) as client:
+        accepted, _ = first.accept()
+        accepted.close()  # closed on our side first: TIME_WAIT is ours
+        assert client.recv(1) == b""
+    first.close()
+    for (opened,) in open_shared(address, 2, setting="listen"):
+        opened.close()
