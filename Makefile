@@ -10,8 +10,9 @@ MARK := $(VENV)/.installed
 demo: $(MARK)
 	@exec $(BIN)/headgate demo
 
-test: $(MARK) system-packages
-	$(MAKE) --no-print-directory lint
+test: system-packages
+	@$(MAKE) --no-print-directory $(MARK)
+	@$(MAKE) --no-print-directory lint
 	$(BIN)/pytest
 
 check: $(MARK) lint
@@ -24,11 +25,13 @@ lint: $(MARK)
 	$(BIN)/lint-imports
 
 bench: $(MARK)
+	@scripts/install-debian nginx-light:nginx
 	$(BIN)/python -m bench
 
 .PHONY: system-packages
 system-packages:
-	@scripts/install-debian nginx-light:nginx curl:curl
+	@scripts/install-debian python3:$(PYTHON) curl:curl
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || scripts/install-debian python3-venv:
 
 $(MARK): pyproject.toml scripts/create-venv
 	@scripts/create-venv $(PYTHON) $(VENV)

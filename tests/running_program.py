@@ -14,6 +14,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,7 +44,10 @@ class Answer:
 
 
 class Program:
-    """One gateway. ``arguments`` are further flags; ``environ`` further variables; ``wrapper`` a command to run it with."""
+    """One gateway. ``arguments`` are further flags; ``environ`` further variables; ``wrapper`` a command to run it with.
+
+    ``without`` are flags that are otherwise given (``--listen``, ``--admin``, ``--metrics``, ``--data-dir``).
+    """
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class Program:
         environ: Mapping[str, str] | None = None,
         wrapper: Sequence[str] = (),
         expect_status: int = 0,
+        without: Sequence[str] = (),
     ) -> None:
         self.directory = directory
         self.data_dir = directory / "data"
@@ -69,7 +74,7 @@ class Program:
             ("--metrics", "off"),
             ("--data-dir", str(self.data_dir)),
         ):
-            if flag not in given:
+            if flag not in given and flag not in without:
                 command += [flag, value]
         clean = {name: value for name, value in os.environ.items() if not name.startswith("HEADGATE_")}
         self.process = subprocess.Popen(
@@ -144,6 +149,11 @@ class Program:
         answer = self.put(f"routes/{identifier}", document)
         assert answer.status in {200, 201}, answer
 
+    def metric(self, sample: str) -> float:
+        """Give a sample of the metrics by its name and labels as they are exposed: ``headgate_x_total{ending="drain"}``."""
+        lines = self.admin("GET", "/apisix/prometheus/metrics").text.splitlines()
+        return next(float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == sample)
+
     # -- the processes ------------------------------------------------------------------------------------------------
 
     def children(self, module: str) -> list[int]:
@@ -196,6 +206,16 @@ class Program:
 
         self.wait_for(look, "a record", timeout_s)
         return found[0]
+
+    def log(self, event: str) -> list[dict[str, Any]]:
+        """Give the records on stderr (the processes' own log) whose ``event`` matches the pattern ``event``."""
+        decoded = (json.loads(line) for line in list(self.errors) if line.startswith("{"))
+        return [record for record in decoded if re.search(event, record["event"])]
+
+    def wait_log(self, event: str, timeout_s: float = WAIT_S) -> dict[str, Any]:
+        """Wait for a record on stderr whose ``event`` matches the pattern ``event``, and give it."""
+        self.wait_for(lambda: bool(self.log(event)), f"{event!r} in the log", timeout_s)
+        return self.log(event)[0]
 
     def wait_for(self, condition: Callable[[], bool], what: str, timeout_s: float = WAIT_S) -> None:
         """Wait until ``condition`` holds; it is looked at whenever a line arrives, and every 50 ms."""

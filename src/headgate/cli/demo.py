@@ -29,6 +29,7 @@ ECHO_VARIABLE = "DEMO_ECHO_PORT"
 PROXY_VARIABLE = "DEMO_PROXY_PORT"
 ADMIN_VARIABLE = "DEMO_ADMIN_PORT"
 DATA_VARIABLE = "DEMO_DATA_DIR"
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class DemoError(Exception):
@@ -61,11 +62,14 @@ class Demo:
         self._data_dir = Path(environ.get(DATA_VARIABLE) or ".demo").absolute()
         self._environ = {name: value for name, value in environ.items() if not name.startswith("HEADGATE_")}
         self._started: list[subprocess.Popen[str]] = []
+        self._is_starting = False
+        self._is_stopping = False
 
     def run(self) -> None:
-        """Show events until SIGINT or SIGTERM."""
-        signal.signal(signal.SIGTERM, _interrupt)
+        """Show events until SIGINT, SIGTERM or SIGHUP (the terminal was closed)."""
         try:
+            for number in _STOP_SIGNALS:
+                signal.signal(number, self._interrupt)
             self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._start("echo", "--listen", f"127.0.0.1:{self._ports.echo}", stdout=subprocess.DEVNULL)
             records = self._start_gateway()
@@ -82,11 +86,15 @@ class Demo:
 
     def _start(self, *arguments: str, stdout: int) -> IO[str] | None:
         command = [sys.executable, "-m", "headgate", *arguments]
+        self._is_starting = True
         # A session of its own: Ctrl-C reaches the demo, which ends the others in order.
         process = subprocess.Popen(  # noqa: S603 -- our own program
             command, env=self._environ, cwd=self._data_dir, stdout=stdout, text=True, start_new_session=True
         )
         self._started.append(process)
+        self._is_starting = False
+        if self._is_stopping:
+            raise KeyboardInterrupt
         return process.stdout
 
     def _start_gateway(self) -> Iterator[dict[str, object]]:
@@ -130,7 +138,14 @@ class Demo:
         if answer.status not in {200, 201}:
             raise DemoError(f"the Admin API refused the route: {answer.status} {text}")
 
+    def _interrupt(self, *_: object) -> None:
+        """Stop, once, and not while a process is being started that is not in the list of those to end yet."""
+        is_first, self._is_stopping = not self._is_stopping, True
+        if is_first and not self._is_starting:
+            raise KeyboardInterrupt
+
     def _stop(self) -> None:
+        self._is_stopping = True
         for process in reversed(self._started):
             process.terminate()
         for process in self._started:
@@ -138,10 +153,6 @@ class Demo:
                 process.wait(STOP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _records(output: IO[str]) -> Iterator[dict[str, object]]:

@@ -113,5 +113,12 @@ def _fail(*lines: str) -> NoReturn:
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line. What it cannot understand it says in one line, with exit status 2."""
+    try:
+        status = app(standalone_mode=False)
+    except typer.TyperException as error:
+        status = error.exit_code
+        if text := error.format_message():  # there is none when the help was printed, as for `headgate` alone
+            end = "" if text.endswith((".", "?")) else "."
+            print(f"headgate: {text}{end} See headgate --help", file=sys.stderr)
+    sys.exit(status)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from headgate.config.authorities import verifying_context
 from headgate.config.document import Document, DocumentError
 from headgate.config.document_file import parse_document, read_text
 from headgate.config.overrides import overrides_from
@@ -38,12 +39,23 @@ def load(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, obje
     problems += [problem for _, problem in document.flaws]
     layers = Layers(document, overrides)
     try:
-        WrittenSettings.model_validate(layers.values)
+        settings = WrittenSettings.model_validate(layers.values)
     except ValidationError as error:
         problems += settings_problems(WrittenSettings, error, layers)
+    else:
+        problems += _authority_problems(settings, layers)
     if problems:
         raise SettingsError(in_order(problems))
     return Settings.model_validate({**layers.values, "metrics_explicit": "metrics" in layers.values})
+
+
+def _authority_problems(settings: WrittenSettings, layers: Layers) -> list[Problem]:
+    """Try the authorities' certificates: the processes that need them would fail one by one, and again and again."""
+    try:
+        verifying_context(settings.upstream.ca_file)
+    except ValueError as error:
+        return [layers.problem(("upstream", "ca_file"), str(error))]
+    return []
 
 
 def _read(file: Path | None) -> Document:

@@ -6,7 +6,6 @@ stops, the supervisor still holds the sockets, and requests wait in them for the
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator, Sequence
@@ -25,9 +24,10 @@ class _Server(uvicorn.Server):
 
 
 class AdminServer:
-    """Serves the ASGI application ``app`` on ``descriptors`` (listening sockets) from :meth:`start` to :meth:`stop`."""
+    """Serves the ASGI application ``app`` on ``descriptors`` (listening sockets, at least one)."""
 
     def __init__(self, app: Any, descriptors: Sequence[int], *, name: str) -> None:
+        self.name = name
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -40,16 +40,11 @@ class AdminServer:
         )
         self._server = _Server(config)
         self._sockets = [socket.socket(fileno=descriptor) for descriptor in descriptors]
-        self._name = name
-        self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin to serve."""
-        if self._sockets:
-            self._task = asyncio.create_task(self._server.serve(self._sockets), name=self._name)
+    async def serve(self) -> None:
+        """Serve until :meth:`stop` is called and open requests have ended."""
+        await self._server.serve(self._sockets)
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         """Stop accepting, let open requests end."""
         self._server.should_exit = True
-        if self._task is not None:
-            await self._task

@@ -46,13 +46,14 @@ class Control:
     async def run(self) -> None:
         """Load, serve, and do what the supervisor orders until it orders the end, or is gone."""
         await self._source.load()
-        for server in self._servers:
-            server.start()
-        self._orders.report({"type": "ready"})
         async with asyncio.TaskGroup() as tasks:
+            serving = [tasks.create_task(server.serve(), name=server.name) for server in self._servers]
             self._tasks.append(tasks.create_task(self._source.watch(), name="watch-configuration"))
+            self._orders.report({"type": "ready"})
             await self._obey(tasks)
-            await asyncio.gather(*(server.stop() for server in self._servers))
+            for server in self._servers:
+                server.stop()
+            await asyncio.wait(serving)
             await self._source.close()
             for task in self._tasks:
                 task.cancel()
@@ -89,10 +90,9 @@ def _make_control(start: Start, settings: Settings, orders: Orders) -> Control:
         access=AccessRules(settings.admin_keys),
         extra=[create_router(counters)],
     )
-    servers = [
-        AdminServer(admin, start.admin, name="admin-server"),
-        AdminServer(create_metrics_app(counters), start.metrics, name="metrics-server"),
-    ]
+    servers = [AdminServer(admin, start.admin, name="admin-server")]
+    if start.metrics:
+        servers.append(AdminServer(create_metrics_app(counters), start.metrics, name="metrics-server"))
     return Control(orders, publisher, source, servers, stop_s=settings.stop.within_s)
 
 

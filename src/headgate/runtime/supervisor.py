@@ -177,6 +177,8 @@ class Supervisor:
                 self._on_silent(message["worker"], message["pid"])
 
     def _on_failed(self, child: Child, error: str) -> None:
+        if self._exit_status:
+            return  # the start has failed already; what keeps one worker from starting keeps the others too
         log("error", f"{child.name}: {error}")
         if self._stage is Stage.STARTING:
             self._exit_status = 1

@@ -15,6 +15,7 @@ import sys
 import structlog
 import uvloop
 
+from headgate.config.problem import ConfigurationError, Problem
 from headgate.config.settings import Settings
 from headgate.observe import log
 from headgate.observe.access_log import AccessLog
@@ -78,12 +79,20 @@ class Worker:
         self._orders.report({"type": "ready"})
 
 
+def _open_access_log(target: str, counters: Counters) -> AccessLog:
+    try:
+        return AccessLog(target, counters=counters)
+    except OSError as error:
+        problem = Problem("access_log", None, None, "", f"{target} cannot be opened: {error.strerror}")
+        raise ConfigurationError([problem]) from None
+
+
 async def _run(start: Start) -> int:
     orders = Orders(start.channel)
     try:
         settings = Settings.model_validate_json(start.read_settings())
         counters = Counters(start.counters[0])
-        access_log = AccessLog(settings.access_log, counters=counters)
+        access_log = _open_access_log(settings.access_log, counters)
         loop = asyncio.get_running_loop()
         gateway = Gateway(
             loop=loop,

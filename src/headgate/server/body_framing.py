@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
+from headgate.wire.headers import Headers
+
 
 class BodyFraming(Enum):
     """The ways, each with the sign that a body was cut short."""
@@ -25,3 +27,26 @@ def choose_framing(content_length: int | None, *, has_body: bool, minor_version:
     if content_length is not None:
         return BodyFraming.SIZED
     return BodyFraming.CHUNKED if minor_version else BodyFraming.CLOSE
+
+
+def set_framing_fields(
+    headers: Headers,
+    framing: BodyFraming,
+    content_length: int | None,
+    *,
+    status: int,
+    minor_version: int,
+    keep_alive: bool,
+) -> None:
+    """Set the fields that say how the body ends and whether the connection goes on.
+
+    A response without a body may still say the length that it would have: to HEAD, and in a 304 (RFC 9110 §8.6).
+    """
+    if content_length is not None and status != 204:
+        headers.set(b"Content-Length", b"%d" % content_length)
+    elif framing is BodyFraming.CHUNKED:
+        headers.set(b"Transfer-Encoding", b"chunked")
+    if not keep_alive:
+        headers.set(b"Connection", b"close")
+    elif not minor_version:
+        headers.set(b"Connection", b"keep-alive")

@@ -8,23 +8,20 @@ and there is no task while a response is awaited or flows. It ends exactly once,
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headgate.errors import GatewayError, Source
 from headgate.expressions.variables import compile_variable
-from headgate.plugins.api import Answer, Chain, RequestPhase
+from headgate.plugins.api import Answer, Chain
 from headgate.routing.bucket import NeedsForm
-from headgate.server import answers, record, upstream_head
-from headgate.server.response import make_relay, pass_on
+from headgate.server import answers, phases, record, upstream_head
+from headgate.server.response import Nobody, fit_body, make_relay, pass_on, receiver_of
 from headgate.server.tries import Tries, is_stale
-from headgate.server.tunnel import Tunnel, open_tunnel
+from headgate.server.tunnel import Tunnel
 from headgate.server.upload import Upload
 from headgate.stream.ending import Ending
 from headgate.stream.relay import Relay
-from headgate.upstream.http1_client import Outgoing
-from headgate.upstream.upstream import DEFAULT_READ_TIMEOUT_S
 from headgate.wire.media_type import is_event_stream
 from headgate.wire.request import Request, ResponseHead
 from headgate.wire.request_head import BadRequest
@@ -35,6 +32,7 @@ if TYPE_CHECKING:
     from headgate.server.plan import Plan
     from headgate.upstream.http1_client import BodyReceiver, Http1Client
     from headgate.upstream.target import Target
+    from headgate.upstream.upstream import Upstream
 
 
 class Exchange:
@@ -49,7 +47,6 @@ class Exchange:
         "_state",
         "_task",
         "_tries",
-        "_tunnel",
         "answer_bytes",
         "ending",
         "error",
@@ -65,6 +62,7 @@ class Exchange:
         "started",
         "status",
         "target",
+        "tunnel",
         "upload",
         "upstream_request",
         "upstream_status",
@@ -76,10 +74,12 @@ class Exchange:
         self.id = gateway.next_id()
         self.request = request
         self.upstream_request = upstream_head.start(request)
-        self.upload = Upload(connection, gateway.count_upload)
+        self.upload = Upload(connection, request, gateway.count_upload)
         self.form: Mapping[bytes, bytes] | None = None
         self.plan: Plan | None = None
         self.relay: Relay | None = None
+        self.tunnel: Tunnel | None = None
+        self.answer_bytes = 0
         self.read_timeout_s: float | None = None
         self.target: Target | None = None
         self.status = 0
@@ -95,15 +95,13 @@ class Exchange:
         self._reused = False
         self._state: dict[str, Any] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._tunnel: Tunnel | None = None
         self._tries = Tries(self.started)
-        self.answer_bytes = 0
 
     def start(self) -> None:
         """Begin."""
-        self._start_task(self._begin())
+        self._start_task(self._begin)
 
-    def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start_task(self, work: Callable[[], Awaitable[None]]) -> None:
         self._task = self._gateway.spawn(self._run(work), name=self.id)
 
     # -- what plugins and expressions see -------------------------------------------------------------------------------
@@ -142,14 +140,13 @@ class Exchange:
         else:
             self._answer(answer, Ending.REFUSED)
 
-    async def _run(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _run(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except GatewayError as error:
             self._fail(error)
-        except Exception:
-            self._gateway.log.exception("exchange failed", id=self.id, route=self.route_id)
-            self._answer(answers.page(500), Ending.GATEWAY_ERROR)
+        except Exception as error:  # noqa: BLE001 - whatever a plugin raises is reported, and the client answered
+            self._crash(error)
 
     async def _admit(self) -> Answer | None:
         """Match, and run the phases that may answer; None = forward."""
@@ -162,101 +159,61 @@ class Exchange:
             self._chains = (generation.global_chain,)
         self._gateway.forwarding.apply(self.request, self.upstream_request.headers)
         if self._chains:
-            answer = await self._run_phases(self._chains[0])
+            answer = await phases.admit(self._chains[0], self)
             if answer is not None:
                 return answer
         if found is None or isinstance(found, NeedsForm):
             return answers.ROUTE_NOT_FOUND
         self.plan = found.payload.plan(generation)
         self._chains = (*self._chains, self.plan.chain)
-        return await self._run_phases(self.plan.chain)
+        return await phases.admit(self.plan.chain, self)
 
-    async def _run_phases(self, chain: Chain) -> Answer | None:
-        phase: RequestPhase
-        for phase in chain.on_request + chain.on_route:
-            result = phase(self)
-            if inspect.isawaitable(result):
-                result = await result
-            if result is not None:
-                return result
-        return None
+    @property
+    def _upstream(self) -> Upstream:
+        """Where the request goes; raises GatewayError ``no_upstream`` (503) where the route has none."""
+        upstream = self.plan.upstream if self.plan is not None else None
+        if upstream is None:
+            raise GatewayError("no_upstream", source=Source.UPSTREAM, status=503, detail="the route has no upstream")
+        return upstream
 
     async def _forward(self) -> None:
         """Send the request to the next target that takes it."""
-        plan = self.plan
-        assert plan is not None
-        if plan.upstream is None:
-            raise GatewayError("no_upstream", source=Source.UPSTREAM, status=503, detail="the route has no upstream")
         while True:
-            self.target = self._tries.next(plan.upstream)
-            pool = self._gateway.pools.pool(self.target, plan.upstream.keep_alive)
-            try:
-                client = pool.take() or await pool.connect(plan.timeouts.connect_s)
-            except GatewayError as error:
-                if not self._may_go_on(error):
-                    raise
-            else:
-                self._send(client)
+            self.target = self._tries.next(self._upstream)
+            if await self._try(self.target, reuse=True):
                 return
 
     async def _repeat(self) -> None:
         """Send the request once more to the same target, on a connection of its own."""
+        assert self.target is not None
+        if not await self._try(self.target, reuse=False):
+            await self._forward()
+
+    async def _try(self, target: Target, *, reuse: bool) -> bool:
+        """Send the request to a target; False = it cannot be reached, and another one may be tried."""
         plan = self.plan
         assert plan is not None
-        assert plan.upstream is not None
-        assert self.target is not None
-        pool = self._gateway.pools.pool(self.target, plan.upstream.keep_alive)
+        pool = self._gateway.pools.pool(target, self._upstream.keep_alive)
         try:
-            client = await pool.connect(plan.timeouts.connect_s)
+            client = (pool.take() if reuse else None) or await pool.connect(plan.timeouts.connect_s)
         except GatewayError as error:
             if not self._may_go_on(error):
                 raise
-            await self._forward()
-        else:
-            self._send(client)
+            return False
+        self._send(client, plan, target)
+        return True
 
     def _may_go_on(self, error: GatewayError) -> bool:
-        assert self.plan is not None
-        assert self.plan.upstream is not None
         now = self._gateway.clock()
-        return not self.upload.is_used and self._tries.may_go_on(
-            error, self.plan.upstream, self.request.method, now=now
-        )
+        return not self.upload.is_used and self._tries.may_go_on(error, self._upstream, self.request.method, now=now)
 
-    def _send(self, client: Http1Client) -> None:
-        plan = self.plan
-        assert plan is not None
-        assert plan.upstream is not None
-        assert self.target is not None
-        request, outgoing = self.request, self.upstream_request
-        for chain in self._chains:
-            for phase in chain.on_upstream_request:
-                phase(self, outgoing)
-        host = upstream_head.choose_host(request, outgoing, plan.upstream, self.target)
-        upgrade = self._upgrade_wanted()
-        timeout_s = plan.timeouts.read_s if self.read_timeout_s is None else self.read_timeout_s
+    def _send(self, client: Http1Client, plan: Plan, target: Target) -> None:
         self._client = client
         self._reused = client.requests > 0
-        client.send(
-            Outgoing(
-                upstream_head.encode(request, outgoing, host, upgrade=upgrade),
-                has_body=request.has_body,
-                chunked=request.chunked,
-                no_response_body=outgoing.method == b"HEAD",
-                wants_upgrade=upgrade is not None,
-                read_timeout_s=DEFAULT_READ_TIMEOUT_S if timeout_s is None else timeout_s,
-                send_timeout_s=plan.timeouts.send_s,
-            ),
-            self,
-        )
-        if request.has_body:
+        outgoing = phases.prepare(self._chains, self, self.upstream_request)
+        client.send(upstream_head.make(self.request, outgoing, plan, target, self.read_timeout_s), self)
+        if self.request.has_body:
             self.upload.begin(client)
-
-    def _upgrade_wanted(self) -> bytes | None:
-        if self.plan is None or not self.plan.enable_websocket or not self.request.minor_version:
-            return None
-        headers = self.request.headers
-        return headers.get(b"upgrade") if b"upgrade" in headers.tokens(b"connection") else None
 
     def body_failed(self, error: BadRequest) -> None:
         """Give up: where the request's body ends is anybody's guess, so its upstream connection is not used again."""
@@ -268,11 +225,11 @@ class Exchange:
 
     def upload_blocked(self) -> None:
         """Read no more of the request's body while the target takes none."""
-        self._connection.pause_body()
+        self.upload.pause()
 
     def upload_ready(self) -> None:
         """Read on."""
-        self._connection.resume_body()
+        self.upload.resume()
 
     # -- the way down, called by the upstream's connection ----------------------------------------------------------------
 
@@ -283,11 +240,16 @@ class Exchange:
 
     def head_received(self, head: ResponseHead, content_length: int | None, *, has_body: bool) -> BodyReceiver:
         """Pass the head on and set up whatever passes the body on."""
+        try:
+            return self._pass_on(head, content_length, has_body=has_body)
+        except Exception as error:  # noqa: BLE001 - whatever a plugin raises is reported, and the client answered
+            self._crash(error)
+            return Nobody()
+
+    def _pass_on(self, head: ResponseHead, content_length: int | None, *, has_body: bool) -> BodyReceiver:
         client = self._client
         assert client is not None
-        self.upstream_status = head.status
-        pass_on(head.headers)
-        self._run_response_phases(head)
+        self._edit(head)
         self.is_event_stream = has_body and is_event_stream(head.headers.get(b"content-type"))
         relay = make_relay(
             self, self._chains, self._connection, client, head, clock=self._gateway.clock, on_end=self._finish
@@ -295,25 +257,37 @@ class Exchange:
         if relay.changes_length:
             content_length = None
         if self.is_event_stream:
-            configured_s = self.plan.timeouts.read_s if self.plan is not None else None
+            configured_s = self.plan and self.plan.timeouts.read_s
             client.set_read_timeout((configured_s if self.read_timeout_s is None else self.read_timeout_s) or 0.0)
         self.relay = relay
         self._send_head(head, content_length, has_body=has_body)
-        return relay
+        relay.send_by(self._connection.piece_sender)
+        if self._connection.is_blocked:  # by what was sent before: it will not say so again
+            relay.client_blocked()
+        return receiver_of(relay, self._chains, self._crash)
 
     def upgraded(self, head: ResponseHead, rest: bytes) -> None:
         """Join both connections."""
-        client = self._client
+        try:
+            self._join(head, rest)
+        except Exception as error:  # noqa: BLE001 - whatever a plugin raises is reported, and the client answered
+            self._crash(error)
+
+    def _join(self, head: ResponseHead, rest: bytes) -> None:
+        client, ours = self._client, self._connection
         assert client is not None
         assert client.transport is not None
-        self.upstream_status = self.status = head.status
-        pass_on(head.headers)
-        self._run_response_phases(head)
+        self._edit(head)
+        self.status = head.status
         self._gateway.response_begun(self)
-        early = self._connection.send_tunnel_head(head)
-        self._tunnel = open_tunnel(
-            self._connection.transport, client.transport, self._tunnel_ended, from_client=early, from_upstream=rest
-        )
+        early = ours.send_tunnel_head(head)
+        self.tunnel = Tunnel(ours.transport, client.transport, self._tunnel_ended)
+        self.tunnel.open(from_client=early, from_upstream=rest)
+
+    def _edit(self, head: ResponseHead) -> None:
+        self.upstream_status = head.status
+        pass_on(head.headers, self._gateway.date())
+        phases.respond(self._chains, self, head)
 
     def _tunnel_ended(self) -> None:
         self._drop_upstream()
@@ -325,9 +299,9 @@ class Exchange:
         self._client = None
         self.upload.drop()
         if self._reused and not self.upload.is_used and is_stale(error, self.request.method):
-            self._start_task(self._repeat())
+            self._start_task(self._repeat)
         elif self._may_go_on(error):
-            self._start_task(self._forward())
+            self._start_task(self._forward)
         else:
             self._fail(error)
 
@@ -338,35 +312,48 @@ class Exchange:
         ending = Ending.UPSTREAM_UNREACHABLE if error.source is Source.UPSTREAM else Ending.GATEWAY_ERROR
         self._answer(answers.page(error.status), ending)
 
+    def _crash(self, error: Exception) -> None:
+        """Give the exchange up for a defect of headgate's or a plugin's."""
+        self._report_defect(error)
+        if self.relay is not None:
+            self.relay.stop(Ending.GATEWAY_ERROR)
+        elif self.tunnel is None:
+            self._answer(answers.page(500), Ending.GATEWAY_ERROR)
+
+    def _report_defect(self, error: Exception) -> None:
+        self._gateway.log.error("exchange failed", id=self.id, route=self.route_id, exc_info=error)
+
     def _answer(self, answer: Answer, ending: Ending) -> None:
         """Answer in the upstream's place."""
+        if self.ending is not None:
+            return
         self._drop_upstream()
         head = self._gateway.head_of(answer)
-        self._run_response_phases(head)
-        has_body = self.request.method != b"HEAD" and answer.status not in {204, 304}
-        self._send_head(head, len(answer.body), has_body=has_body)
-        if answer.body and has_body:
+        try:
+            phases.respond(self._chains, self, head)
+        except Exception as error:  # noqa: BLE001 - whatever a plugin raises is reported, and the client answered
+            self._report_defect(error)
+            answer, ending = answers.page(500), Ending.GATEWAY_ERROR
+            head = self._gateway.head_of(answer)
+        if self._send_head(head, None if head.status == 304 else len(answer.body), has_body=True) and answer.body:
             self.answer_bytes = len(answer.body)
             self._connection.send_piece(answer.body)
         self._connection.end_body()
         self._finish(ending)
 
-    def _run_response_phases(self, head: ResponseHead) -> None:
-        for chain in self._chains:
-            for phase in chain.on_response:
-                phase(self, head)
-
-    def _send_head(self, head: ResponseHead, content_length: int | None, *, has_body: bool) -> None:
+    def _send_head(self, head: ResponseHead, content_length: int | None, *, has_body: bool) -> bool:
+        content_length, has_body = fit_body(self.request.method, head.status, content_length, has_body=has_body)
         self.status = head.status
         self._gateway.response_begun(self)
         self._connection.send_head(head, content_length, has_body=has_body)
+        return has_body
 
     def client_gone(self) -> None:
         """Stop everything: nobody listens."""
         self._stop_task()
         if self.relay is not None:
             self.relay.stop(Ending.CLIENT_GONE)
-        elif self._tunnel is None:
+        else:
             self._drop_upstream()
             self._finish(Ending.CLIENT_GONE)
 
@@ -377,7 +364,11 @@ class Exchange:
         self._stop_task()
         if self.relay is not None:
             self.relay.stop(ending)
-        elif self._tunnel is None:
+        elif self.tunnel is not None:
+            self._drop_upstream()
+            self._finish(ending)
+            self.tunnel.abort()
+        else:
             self._answer(answers.page(503), ending)
 
     def client_blocked(self) -> None:
@@ -406,7 +397,5 @@ class Exchange:
             return
         self.ending = ending
         self._client = None
-        for chain in self._chains:
-            for phase in chain.on_end:
-                phase(self)
+        phases.end(self._chains, self, self._report_defect)
         self._gateway.exchange_ended(self)

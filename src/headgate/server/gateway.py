@@ -25,6 +25,7 @@ from headgate.server.forwarded import Forwarding
 from headgate.server.generation import Catalog, Generation
 from headgate.server.http1_connection import Http1Connection
 from headgate.server.listener import Listener, stream_capacity
+from headgate.server.peer_watch import PeerWatch
 from headgate.stream.ending import Ending
 from headgate.timer_wheel import UNSCHEDULED, TimerWheel
 from headgate.upstream.pool import Pools
@@ -63,8 +64,15 @@ class Gateway:
         http = settings.http
         self.limits = Limits(http.max_headers, http.max_head_bytes, http.max_uri_bytes)
         self.wheel = TimerWheel(loop)
+        self.peer_watch = PeerWatch(loop)
         resolver = Resolver(loop, interval_s=settings.upstream.resolve_interval_s)
-        self.pools = Pools(loop, self.wheel, resolver, max_head_bytes=settings.upstream.max_head_bytes)
+        self.pools = Pools(
+            loop,
+            self.wheel,
+            resolver,
+            max_head_bytes=settings.upstream.max_head_bytes,
+            max_open=stream_capacity(),
+        )
         self.forwarding = Forwarding(legacy=settings.x_forwarded_host == "legacy", trusted=settings.trusted_addresses)
         self.generation = Generation.empty(catalog or PluginCatalog(), ca_file=settings.upstream.ca_file)
         self.is_stopping = False
@@ -80,6 +88,7 @@ class Gateway:
         self._listener: Listener | None = None
         self._pause_logged = -PAUSE_LOG_S
         self._all_closed = asyncio.Event()
+        self._all_closed.set()
 
     # -- configuration ------------------------------------------------------------------------------------------------
 
@@ -127,15 +136,15 @@ class Gateway:
         for connection in list(self._connections):
             connection.transport.abort()
         self.pools.close_idle()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # aborted transports report the loss in the loop's next turn
+        self.peer_watch.close()
 
     async def _wait_closed(self, timeout_s: float) -> None:
-        if self._connections:
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await self._all_closed.wait()
-            except TimeoutError:
-                return
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._all_closed.wait()
+        except TimeoutError:
+            return
 
     def _accept_paused(self) -> None:
         self._slots[slot.ACCEPT_PAUSES] += 1
@@ -162,13 +171,18 @@ class Gateway:
         self._next_number += 1
         return f"{self._ids}{self._next_number}"
 
+    def date(self) -> bytes:
+        """Give the Date field's value of now."""
+        return self._date.at(time.time())
+
     def head_of(self, answer: Answer) -> ResponseHead:
         """Give the head of a response of our own."""
-        return answers.head_of(answer, self._date.at(time.time()))
+        return answers.head_of(answer, self.date())
 
     def connection_opened(self, connection: Http1Connection) -> None:
         """Count a connection."""
         self._connections.add(connection)
+        self._all_closed.clear()
         self._slots[slot.CONNECTIONS_ACCEPTED] += 1
         self._slots[slot.CONNECTIONS_OPEN] += 1
 
@@ -187,12 +201,12 @@ class Gateway:
 
     def response_begun(self, exchange: Exchange) -> None:
         """Count a response, and if it is an event stream, note that it is open."""
-        self._slots[slot.RESPONSES[exchange.status // 100]] += 1
+        self._slots[slot.RESPONSES[min(max(exchange.status // 100, 1), 5)]] += 1
         if exchange.is_event_stream:
             self._streams.add(exchange)
             self._slots[slot.STREAMS_OPENED] += 1
             self._slots[slot.STREAMS_OPEN] += 1
-            self.wheel.schedule(self, self.clock() + PUBLISH_S)
+            self._publish_soon()
             if self.access_log.enabled:
                 self.access_log.write(record.opened(exchange, self.clock(), self._mask))
 
@@ -202,6 +216,7 @@ class Gateway:
         assert ending is not None
         self._slots[slot.EXCHANGES_ENDED[ending]] += 1
         self._publish(exchange)
+        self._publish_soon()
         if exchange in self._streams:
             self._streams.discard(exchange)
             self._slots[slot.STREAMS_ENDED[ending]] += 1
@@ -221,17 +236,21 @@ class Gateway:
         """Count bytes of a request's body sent upstream."""
         self._slots[slot.UPSTREAM_REQUEST_BYTES] += count
 
-    # -- numbers of running streams -----------------------------------------------------------------------------------------
+    # -- numbers of running streams and pools -------------------------------------------------------------------------------
+
+    def _publish_soon(self) -> None:
+        if self.wheel_slot == UNSCHEDULED:
+            self.wheel.schedule(self, self.clock() + PUBLISH_S)
 
     def check_deadline(self, now: float) -> float | None:
-        """Add what running streams have relayed since the last time."""
+        """Add what running streams have relayed since the last time, and say what the pools hold."""
         for exchange in self._streams:
             self._publish(exchange)
         usage = self.pools.usage
         self._slots[slot.UPSTREAM_CONNECTIONS_OPEN] = usage.open
         self._slots[slot.UPSTREAM_CONNECTIONS_OPENED] = usage.opened
         self._slots[slot.UPSTREAM_CONNECTIONS_REUSED] = usage.reused
-        return now + PUBLISH_S if self._streams else None
+        return now + PUBLISH_S if self._streams or usage.open else None
 
     def _publish(self, exchange: Exchange) -> None:
         relay = exchange.relay

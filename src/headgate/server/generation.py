@@ -65,6 +65,14 @@ class RoutePlan:
                 return plan
         return self._make(generation, service)
 
+    def check(self, generation: Generation) -> None:
+        """Make the plan if it can be made now: a service that is gone may come back, and until then nothing is served.
+
+        Raises InvalidConfiguration for plugins that cannot work.
+        """
+        if self.route.service_id is None or str(self.route.service_id) in generation.services:
+            self.plan(generation)
+
     def _make(self, generation: Generation, service: _Service | None) -> Plan:
         merged = effective(self.route, service.model if service is not None else None)
         if merged.upstream_id is not None:
@@ -123,7 +131,7 @@ class Generation:
             for change in by_kind["routes"]:
                 entry = generation.entries.get(change.id)
                 if entry is not None:
-                    entry.payload.plan(generation)
+                    entry.payload.check(generation)
         return generation
 
 

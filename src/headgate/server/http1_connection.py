@@ -3,9 +3,11 @@
 It reads requests one at a time, starts an exchange for each, frames the exchange's response, and watches the client
 in every phase: a FIN while a response is under way means that the client is gone, as in NGINX.
 
-States: HEAD (between requests, or inside a head) → EXCHANGE → HEAD, or → LINGERING (the response is out, the client may
-still be sending: it is read and dropped for a while, because closing now could destroy what it has not read yet) →
-CLOSED; and EXCHANGE → TUNNEL after a 101.
+States: HEAD (between requests, or inside a head) → EXCHANGE → HEAD, or → LINGERING (the response is out or on its way
+out, the client may still be sending: it is read and dropped for a while, because closing now could destroy what it has
+not read yet) → CLOSED; and EXCHANGE → TUNNEL after a 101.
+
+No request is begun while the client does not take the responses before: what waits for it is bounded.
 """
 
 from __future__ import annotations
@@ -17,16 +19,19 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, cast
 
 from headgate.server.answers import refusal
-from headgate.server.body_framing import BodyFraming, choose_framing
+from headgate.server.body_framing import BodyFraming, choose_framing, set_framing_fields
 from headgate.server.exchange import Exchange
+from headgate.stream.ending import Ending
 from headgate.timer_wheel import UNSCHEDULED
 from headgate.wire import response_head
 from headgate.wire.chunked import LAST_CHUNK
 from headgate.wire.request import Peer, Request, ResponseHead
 from headgate.wire.request_head import BadRequest
-from headgate.wire.request_reader import RequestReader, Signal
+from headgate.wire.request_reader import RequestReader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from headgate.server.gateway import Gateway
 
 HELD_BYTES = 64 * 1024
@@ -50,26 +55,28 @@ class State(Enum):
 
 
 class Http1Connection(asyncio.Protocol):
-    """See the module. Deadlines: a whole head within ``head_timeout_s`` of its first byte, idle ``keepalive_timeout_s``."""
+    """See the module.
+
+    Deadlines: a whole head within ``head_timeout_s`` of its first byte, the next request within ``keepalive_timeout_s``;
+    a client that takes nothing for ``send_timeout_s`` (up to twice that) though bytes wait for it is given up.
+    """
 
     __slots__ = (
-        "_body_ended",
-        "_body_wanted",
-        "_continue_due",
         "_deadline",
         "_exchange",
         "_framing",
         "_gateway",
         "_in_head",
+        "_is_blocked",
         "_keep_alive",
         "_linger_bytes",
-        "_reader",
-        "_reading_paused",
-        "_request",
+        "_moved_at",
         "_reset_when_flushed",
         "_state",
-        "_upload_paused",
+        "_unsent_bytes",
+        "_watched",
         "peer",
+        "reader",
         "transport",
         "wheel_slot",
     )
@@ -78,18 +85,16 @@ class Http1Connection(asyncio.Protocol):
         self._gateway = gateway
         self._state = State.HEAD
         self._exchange: Exchange | None = None
-        self._request: Request | None = None
         self._framing = BodyFraming.NONE
         self._keep_alive = False
-        self._body_wanted = False
-        self._body_ended = True
-        self._continue_due = False
-        self._reading_paused = False
-        self._upload_paused = False
+        self._in_head = False
+        self._is_blocked = False
+        self._watched: int | None = None  # the descriptor, while reading is paused
         self._reset_when_flushed = False
         self._linger_bytes = 0
+        self._unsent_bytes = 0
+        self._moved_at = 0.0
         self._deadline = 0.0
-        self._in_head = False
         self.wheel_slot = UNSCHEDULED
 
     # -- asyncio.Protocol -----------------------------------------------------------------------------------------------
@@ -100,21 +105,21 @@ class Http1Connection(asyncio.Protocol):
         self.transport = transport
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self.peer = _peer_of(transport)
-        self._reader = RequestReader(self.peer, self._gateway.limits)
+        self.reader = RequestReader(self.peer, self._gateway.limits)
         self._gateway.connection_opened(self)
         self._wait(self._gateway.settings.http.keepalive_timeout_s)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- however it went, the client is gone
         """Let go of everything."""
         self._state = State.CLOSED
+        self._watch_peer(None)
         self._client_gone()
         self._gateway.connection_closed(self)
 
     def eof_received(self) -> bool:
-        """Take the client's FIN for its leave; what is already written is still sent."""
+        """Take the client's FIN for its leave; what is written of earlier responses is still sent."""
         if self._exchange is not None:
-            self.transport.abort()
-            self._client_gone()
+            self._client_left()
         return False
 
     def data_received(self, data: bytes) -> None:
@@ -124,171 +129,167 @@ class Http1Connection(asyncio.Protocol):
             if self._linger_bytes > LINGER_BYTES:
                 self.transport.abort()
             return
-        self._reader.feed(data)
-        if self._state is State.HEAD:
+        self.reader.feed(data)
+        if self._exchange is not None:
+            self._exchange.upload.read()
+        else:
             self._read_head()
-        elif self._body_wanted:
-            self._read_body()
-        self._hold_if_early()
+        self.hold_if_early()
 
     def pause_writing(self) -> None:
         """Hear that the client takes no more."""
+        self._is_blocked = True
         if self._exchange is not None:
             self._exchange.client_blocked()
+            self._watch_flush()
 
     def resume_writing(self) -> None:
         """Hear that the client takes bytes again."""
+        self._is_blocked = False
         if self._reset_when_flushed:
             self._reset()
         elif self._exchange is not None:
             self._exchange.client_ready()
+        elif self._state is State.HEAD:
+            self._wait(self._gateway.settings.http.keepalive_timeout_s)
+            self._next_request()
 
     # -- requests -----------------------------------------------------------------------------------------------------------
 
     def _read_head(self) -> None:
+        if self._is_blocked:
+            return
         try:
-            item = self._reader.next()
+            item = self.reader.next()
         except BadRequest as error:
             self._refuse(error)
             return
         if isinstance(item, Request):
             self._start(item)
-        elif self._reader.held_bytes and not self._in_head:
+        elif self.reader.held_bytes and not self._in_head:
             self._in_head = True
             self._wait(self._gateway.settings.http.head_timeout_s)
 
     def _start(self, request: Request) -> None:
         self._state = State.EXCHANGE
         self._in_head = False
-        self._request = request
         self._keep_alive = request.keep_alive and not self._gateway.is_stopping
-        self._continue_due = request.expect_continue
-        self._body_wanted = False
-        self._body_ended = False
-        if not request.has_body:
-            self._reader.next()  # its END
-            self._body_ended = True
         self._gateway.request_begun()
         self._exchange = Exchange(self._gateway, self, request)
         self._exchange.start()
 
     def _refuse(self, error: BadRequest) -> None:
         """Answer what is no request, and close: where the next one would begin is anybody's guess."""
-        self._request = None
         self._keep_alive = False
-        self._body_ended = False
-        self._body_wanted = True
         answer = refusal(error.status, error.detail)
         self.send_head(self._gateway.head_of(answer), len(answer.body), has_body=True)
         self.send_piece(answer.body)
         self._gateway.refused(self.peer, error)
         self._linger()
 
-    def want_body(self) -> None:
-        """Have the request's body delivered to the exchange, now and as it comes."""
-        self._body_wanted = True
-        if self._continue_due and not self._reader.held_bytes:
+    def _next_request(self) -> None:
+        if self._state is State.HEAD and not self.transport.is_closing():
+            self._read_head()
+            self.hold_if_early()
+
+    def send_continue(self) -> None:
+        """Tell a client that waits for it that its body is wanted (RFC 9110 §10.1.1)."""
+        exchange = self._exchange
+        if exchange is not None and exchange.request.expect_continue and not self.reader.held_bytes:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self._continue_due = False
-        self._read_body()
 
-    def pause_body(self) -> None:
-        """Deliver no more body for now."""
-        self._upload_paused = True
-        self._hold_if_early()
+    def body_failed(self, error: BadRequest) -> None:
+        """Hear from the upload that what comes is no body."""
+        self._keep_alive = False
+        if self._exchange is not None:
+            self._exchange.body_failed(error)
 
-    def resume_body(self) -> None:
-        """Deliver body again."""
-        self._upload_paused = False
-        self._read_body()
-        self._hold_if_early()
-
-    def _read_body(self) -> None:
-        while self._body_wanted and not self._body_ended and not self._upload_paused:
-            exchange = self._exchange
-            if exchange is None:
-                return
-            try:
-                item = self._reader.next()
-            except BadRequest as error:
-                self._keep_alive = False
-                exchange.body_failed(error)
-                return
-            if isinstance(item, bytes):
-                exchange.upload.received(item)
-            elif item is Signal.END:
-                self._body_ended = True
-                exchange.upload.ended()
-            else:
-                return
-
-    def _hold_if_early(self) -> None:
+    def hold_if_early(self) -> None:
         """Read no further while enough is held that nobody wants yet."""
-        is_full = self._reader.held_bytes > HELD_BYTES and self._state is State.EXCHANGE
-        if is_full != self._reading_paused and not self.transport.is_closing():
-            self._reading_paused = is_full
-            if is_full:
-                self.transport.pause_reading()
-            else:
-                self.transport.resume_reading()
+        is_waiting = self._exchange is not None or self._is_blocked
+        self._set_reading(not (is_waiting and self.reader.held_bytes > HELD_BYTES))
+
+    def _set_reading(self, reading: bool) -> None:
+        if reading is (self._watched is None) or self.transport.is_closing():
+            return
+        if reading:
+            self._watch_peer(None)
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+            self._watch_peer(self.transport.get_extra_info("socket").fileno())
+
+    def _watch_peer(self, descriptor: int | None) -> None:
+        """Have somebody else watch the client while its connection is not read; None = no longer."""
+        if self._watched is not None:
+            self._gateway.peer_watch.forget(self._watched)
+        if descriptor is not None:
+            self._gateway.peer_watch.watch(descriptor, self._client_left)
+        self._watched = descriptor
 
     # -- responses, called by the exchange and its relay --------------------------------------------------------------------
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the client takes no more for now."""
+        return self._is_blocked
+
     def send_interim(self, head: ResponseHead) -> None:
         """Send a 1xx head, if the client's version has those (RFC 9110 §15.2)."""
-        if self._request is not None and self._request.minor_version:
+        if self._minor_version:
             self.transport.write(response_head.encode(head.status, head.reason, head.headers))
 
     def send_head(self, head: ResponseHead, content_length: int | None, *, has_body: bool) -> None:
         """Send the final head with the framing that fits the client; ``content_length`` None = not known."""
-        request = self._request
-        minor_version = request.minor_version if request is not None else 1
+        minor_version = self._minor_version
         self._framing = choose_framing(content_length, has_body=has_body, minor_version=minor_version)
-        if self._framing is BodyFraming.CLOSE:
+        if self._framing is BodyFraming.CLOSE or (self._exchange is not None and not self._exchange.upload.settle()):
             self._keep_alive = False
-        elif not self._body_ended and not self._body_wanted:
-            self._skip_body()
-        headers = head.headers
-        if content_length is not None and head.status not in {204, 101}:
-            headers.set(b"Content-Length", b"%d" % content_length)
-        elif self._framing is BodyFraming.CHUNKED:
-            headers.set(b"Transfer-Encoding", b"chunked")
-        if not self._keep_alive:
-            headers.set(b"Connection", b"close")
-        elif not minor_version:
-            headers.set(b"Connection", b"keep-alive")
-        self.transport.write(response_head.encode(head.status, head.reason, headers))
+        set_framing_fields(
+            head.headers,
+            self._framing,
+            content_length,
+            status=head.status,
+            minor_version=minor_version,
+            keep_alive=self._keep_alive,
+        )
+        self.transport.write(response_head.encode(head.status, head.reason, head.headers))
+
+    @property
+    def piece_sender(self) -> Callable[[bytes], None]:
+        """What sends body bytes in the framing of the head that is out."""
+        if self._framing is BodyFraming.CHUNKED:
+            return self._send_chunk
+        return _drop if self._framing is BodyFraming.NONE else self.transport.write
 
     def send_piece(self, piece: bytes) -> None:
         """Send body bytes in the response's framing."""
-        if self._framing is BodyFraming.CHUNKED:
-            if len(piece) <= JOIN_BYTES:
-                self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-            else:
-                self.transport.writelines((b"%x\r\n" % len(piece), piece, b"\r\n"))
-        elif self._framing is not BodyFraming.NONE:
-            self.transport.write(piece)
+        self.piece_sender(piece)
+
+    def _send_chunk(self, piece: bytes) -> None:
+        if len(piece) <= JOIN_BYTES:
+            self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+        else:
+            self.transport.writelines((b"%x\r\n" % len(piece), piece, b"\r\n"))
 
     def end_body(self) -> None:
         """End the response properly and go on to the next request, or close."""
+        exchange, self._exchange = self._exchange, None
         if self._framing is BodyFraming.CHUNKED:
             self.transport.write(LAST_CHUNK)
-        self._exchange = None
-        if self._state is State.CLOSED:
-            return
-        if not self._keep_alive or not self._body_ended or self._gateway.is_stopping:
-            self._linger()
+        is_whole = exchange is None or exchange.upload.is_whole
+        if not self._keep_alive or not is_whole or self._gateway.is_stopping:
+            self._linger(is_whole=is_whole)
             return
         self._state = State.HEAD
-        self._request = None
-        if self._reader.held_bytes:
+        self._wait(self._gateway.settings.http.keepalive_timeout_s)
+        if self.reader.held_bytes:
             self._gateway.loop.call_soon(self._next_request)
-        else:
-            self._wait(self._gateway.settings.http.keepalive_timeout_s)
 
     def break_body(self) -> None:
         """End so that the client can tell: FIN without the last chunk or the full length, RST where FIN means complete."""
         self._exchange = None
+        self._state = State.LINGERING
         if self._framing is BodyFraming.CLOSE:
             self._reset_when_flushed = True
             self.transport.set_write_buffer_limits(high=0)
@@ -296,8 +297,7 @@ class Http1Connection(asyncio.Protocol):
                 self._reset()
         else:
             self.transport.close()
-        self._state = State.LINGERING
-        self._wait(self._gateway.settings.http.send_timeout_s)
+        self._watch_flush()
 
     def send_tunnel_head(self, head: ResponseHead) -> bytes:
         """Send a 101 and stop being HTTP; give what the client has already said in the new protocol.
@@ -305,89 +305,105 @@ class Http1Connection(asyncio.Protocol):
         Whoever sets the transport's protocol next owns the connection, and calls :meth:`tunnel_ended`.
         """
         self._state = State.TUNNEL
-        self._exchange = None
         self.transport.write(response_head.encode(head.status, head.reason, head.headers))
-        return self._reader.take_held()
+        self._set_reading(True)
+        return self.reader.take_held()
 
     def tunnel_ended(self) -> None:
         """Hear that the transport is closed."""
         self._state = State.CLOSED
+        self._exchange = None
         self._gateway.connection_closed(self)
 
     def close_if_idle(self) -> None:
         """Close between two requests; a request under way is the last one."""
         self._keep_alive = False
         if self._state is State.HEAD:
-            self.transport.close()
+            self._close()
 
     @property
     def exchange(self) -> Exchange | None:
         """The exchange under way, or None."""
         return self._exchange
 
+    @property
+    def _minor_version(self) -> int:
+        return self._exchange.request.minor_version if self._exchange is not None else 1
+
     # -- the end --------------------------------------------------------------------------------------------------------------
 
     def check_deadline(self, now: float) -> float | None:
-        """Close what has been idle, slow or lingering for too long."""
-        if self._state not in {State.HEAD, State.LINGERING}:
+        """Close what has been idle, slow, blocked or lingering for too long."""
+        if self._state in {State.CLOSED, State.TUNNEL}:
             return None
-        if now < self._deadline:
-            return self._deadline
-        if self._state is State.LINGERING:
-            self.transport.abort()
+        if self._state is State.LINGERING or self._is_blocked:
+            self._check_flush(now)
+        elif self._state is State.EXCHANGE:
             return None
-        if not self._in_head:
-            self.transport.close()
-            return None
-        self._refuse(BadRequest(408, "the request head did not come in time"))
+        elif now >= self._deadline:
+            if self._in_head:
+                self._refuse(BadRequest(408, "the request head did not come in time"))
+            else:
+                self._close()
         return self._deadline
+
+    def _check_flush(self, now: float) -> None:
+        """Give the client up if it has taken nothing for too long, or has not closed though it has everything."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent != self._unsent_bytes:
+            self._unsent_bytes = unsent
+            self._moved_at = now
+        self._deadline = self._moved_at + (self._gateway.settings.http.send_timeout_s if unsent else LINGER_S)
+        if now >= self._deadline:
+            if self._exchange is not None:
+                self._exchange.stop(Ending.CLIENT_STALLED)
+            self.transport.abort()
+
+    def _watch_flush(self) -> None:
+        now = self._moved_at = self._gateway.clock()
+        self._unsent_bytes = self.transport.get_write_buffer_size()
+        self._check_flush(now)
+        self._gateway.wheel.schedule(self, self._deadline)
 
     def _wait(self, seconds: float) -> None:
         self._deadline = self._gateway.clock() + seconds
         self._gateway.wheel.schedule(self, self._deadline)
 
-    def _next_request(self) -> None:
-        if self._state is State.HEAD and not self.transport.is_closing():
-            self._read_head()
-            self._hold_if_early()
+    def _close(self) -> None:
+        self._state = State.LINGERING
+        self.transport.close()
+        self._watch_flush()
 
-    def _skip_body(self) -> None:
-        """Drop what has come of a body that nobody wants; if that is not all of it, this response is the last."""
-        try:
-            item = self._reader.next()
-            while isinstance(item, bytes):
-                item = self._reader.next()
-        except BadRequest:
-            item = Signal.NEED_DATA
-        self._body_ended = item is Signal.END
-        self._keep_alive = self._keep_alive and self._body_ended
-
-    def _linger(self) -> None:
-        self._exchange = None
-        if self._body_ended or self.transport.is_closing():
-            self._state = State.LINGERING
-            self.transport.close()
-        else:
-            self._state = State.LINGERING
-            if self._reading_paused:
-                self._reading_paused = False
-                self.transport.resume_reading()
-            if self.transport.can_write_eof():
-                self.transport.write_eof()
-        self._wait(LINGER_S)
+    def _linger(self, *, is_whole: bool = False) -> None:
+        """Close once everything is sent; while bytes of the client may be unread, wait for its own FIN before."""
+        if is_whole and not self.reader.held_bytes:
+            self._close()
+            return
+        self._state = State.LINGERING
+        self._set_reading(True)
+        if not self.transport.is_closing():
+            self.transport.write_eof()
+        self._watch_flush()
 
     def _reset(self) -> None:
         """Close with RST: on a body that ends by closing, FIN would say that it is complete."""
         self._reset_when_flushed = False
-        descriptor = self.transport.get_extra_info("socket")
-        if descriptor is not None:
-            descriptor.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        linger = struct.pack("ii", 1, 0)
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.transport.abort()
+
+    def _client_left(self) -> None:
+        self.transport.abort()
+        self._client_gone()
 
     def _client_gone(self) -> None:
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.client_gone()
+
+
+def _drop(piece: bytes) -> None:
+    """Send nothing: the response has no body."""
 
 
 def _peer_of(transport: asyncio.BaseTransport) -> Peer:

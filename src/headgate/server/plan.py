@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from headgate.config import upstream as model
+from headgate.config.authorities import verifying_context
 from headgate.config.client_certificate import load_client_certificate
 from headgate.config.invalid_configuration import InvalidConfiguration
 from headgate.config.merge import EffectiveRoute
@@ -104,7 +105,10 @@ def _target(upstream: model.Upstream, node: Endpoint, ca_file: Path | None) -> T
 @lru_cache(maxsize=256)
 def _tls_context(ca_file: Path | None, certificate: str | None, key: str | None, *, verify: bool) -> ssl.SSLContext:
     """Give one context for all upstreams with the same settings: contexts are large, and equal ones share a pool."""
-    context = ssl.create_default_context(cafile=ca_file)
+    try:
+        context = verifying_context(ca_file)
+    except ValueError as error:
+        raise InvalidConfiguration(f"invalid setting upstream.ca_file: {error}") from None
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -47,11 +47,12 @@ def opened(exchange: Exchange, now: float, mask: Collection[str]) -> dict[str, o
 
 def ended(exchange: Exchange, now: float, mask: Collection[str]) -> dict[str, object]:
     """Give the record of an exchange that has ended."""
-    relay = exchange.relay
+    relay, tunnel = exchange.relay, exchange.tunnel
+    sent_bytes = relay.bytes_sent if relay is not None else exchange.answer_bytes
     found: dict[str, object] = {
         "event": "stream_ended" if exchange.is_event_stream else "request_ended",
         **_request(exchange, mask),
-        "bytes": relay.bytes_sent if relay is not None else exchange.answer_bytes,
+        "bytes": tunnel.bytes_down if tunnel is not None else sent_bytes,
         "duration_s": round(now - exchange.started, 6),
         "ending": exchange.ending.value if exchange.ending is not None else None,
     }

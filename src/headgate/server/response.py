@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from headgate.errors import GatewayError
 from headgate.plugins.api import Chain, Exchange
 from headgate.server.answers import SERVER
 from headgate.stream.relay import Downstream, EventsRelay, EventStreamRelay, OnEnd, Relay, Source
+from headgate.upstream.http1_client import BodyReceiver
 from headgate.wire.headers import Headers
 from headgate.wire.media_type import is_event_stream
 from headgate.wire.request import ResponseHead
@@ -15,12 +17,27 @@ from headgate.wire.request import ResponseHead
 _NOT_PASSED_ON = frozenset({b"content-length", b"x-pad", b"server"})
 
 
-def pass_on(headers: Headers) -> None:
-    """Drop what NGINX and APISIX keep to themselves (X-Accel-…, X-Pad), and the length, which is the connection's."""
+def pass_on(headers: Headers, date: bytes) -> None:
+    """Drop what NGINX and APISIX keep to themselves (X-Accel-…, X-Pad), and the length, which is the connection's.
+
+    The upstream's Date stays; ``date`` goes where there is none (RFC 9110 §6.6.1).
+    """
     headers.fields = [
         field for field in headers.fields if field[0] not in _NOT_PASSED_ON and not field[0].startswith(b"x-accel-")
     ]
     headers.add(b"Server", SERVER)
+    if b"date" not in headers:
+        headers.add(b"Date", date)
+
+
+def fit_body(method: bytes, status: int, content_length: int | None, *, has_body: bool) -> tuple[int | None, bool]:
+    """Give the length to say and whether there is a body, as the client's own request has it.
+
+    A plugin may have sent another method upstream, or changed the status: no body to HEAD, an empty one to GET.
+    """
+    if method == b"HEAD" or status in {204, 304}:
+        return content_length, False
+    return (content_length, True) if has_body else (0, True)
 
 
 def make_relay(
@@ -45,3 +62,44 @@ def make_relay(
     if handlers:
         return EventsRelay(downstream, source, clock=clock, on_end=on_end, transforms=transforms, handlers=handlers)
     return EventStreamRelay(downstream, source, clock=clock, on_end=on_end, transforms=transforms)
+
+
+def receiver_of(relay: Relay, chains: Sequence[Chain], on_defect: Callable[[Exception], None]) -> BodyReceiver:
+    """Give what the upstream's connection calls: the relay itself, unless plugins that look at the body may raise in it."""
+    has_plugins = any(chain.on_chunk or chain.on_event for chain in chains)
+    return _Guarded(relay, on_defect) if has_plugins else relay
+
+
+class _Guarded:
+    """A relay whose defects end its exchange and nothing else."""
+
+    __slots__ = ("_on_defect", "_relay")
+
+    def __init__(self, relay: Relay, on_defect: Callable[[Exception], None]) -> None:
+        self._relay = relay
+        self._on_defect = on_defect
+
+    def piece_received(self, piece: bytes) -> None:
+        try:
+            self._relay.piece_received(piece)
+        except Exception as error:  # noqa: BLE001 - whatever a plugin raises is reported, and its stream broken off
+            self._on_defect(error)
+
+    def response_ended(self) -> None:
+        self._relay.response_ended()
+
+    def upstream_failed(self, error: GatewayError) -> None:
+        self._relay.upstream_failed(error)
+
+
+class Nobody:
+    """Takes the body of a response that came to nothing; it is told no more than one piece."""
+
+    def piece_received(self, piece: bytes) -> None:
+        """Drop it."""
+
+    def response_ended(self) -> None:
+        """Do nothing."""
+
+    def upstream_failed(self, error: GatewayError) -> None:
+        """Do nothing."""

@@ -1,4 +1,8 @@
-"""A request's body on its way up: streamed as it comes, unless routing has to look into it first."""
+"""A request's body on its way up: read from the connection as it is wanted, streamed as it comes.
+
+Nothing of a body is read before it is wanted: by :meth:`Upload.read_form`, because routing has to look into it, or by
+:meth:`Upload.begin`, because a target is there to take it. What a target does not take in time stays with the client.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from headgate.server.form import MAX_FORM_BYTES, parse_form
+from headgate.wire.request_head import BadRequest
+from headgate.wire.request_reader import Signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,28 +22,42 @@ if TYPE_CHECKING:
 
 
 class Upload:
-    """Nothing is read of a body before it is wanted: by :meth:`read_form`, or by :meth:`begin`.
+    """``is_used``: body bytes went to a target, so that the request cannot go to another. ``is_whole``: all of it was read."""
 
-    ``is_used`` says that body bytes went to a target: the request cannot be sent to another one.
-    """
+    __slots__ = (
+        "_client",
+        "_connection",
+        "_count",
+        "_form_read",
+        "_held",
+        "_held_bytes",
+        "_is_paused",
+        "_is_wanted",
+        "_reader",
+        "is_used",
+        "is_whole",
+    )
 
-    __slots__ = ("_client", "_connection", "_count", "_form_read", "_held", "_held_bytes", "_is_whole", "is_used")
-
-    def __init__(self, connection: Http1Connection, count: Callable[[int], None]) -> None:
+    def __init__(self, connection: Http1Connection, request: Request, count: Callable[[int], None]) -> None:
         self._connection = connection
+        self._reader = connection.reader
         self._count = count
         self._client: Http1Client | None = None
         self._held: list[bytes] = []
         self._held_bytes = 0
-        self._is_whole = False
         self._form_read: asyncio.Future[None] | None = None
+        self._is_wanted = False
+        self._is_paused = False
         self.is_used = False
+        self.is_whole = not request.has_body
+        if self.is_whole:
+            self._reader.next()  # its END
 
     async def read_form(self, request: Request, loop: asyncio.AbstractEventLoop) -> dict[bytes, bytes]:
         """Read ahead, up to MAX_FORM_BYTES, and give the form's fields."""
-        if request.has_body:
+        if not self.is_whole:
             self._form_read = loop.create_future()
-            self._connection.want_body()
+            self._want()
             await self._form_read
         body = b"".join(self._held)[:MAX_FORM_BYTES]
         return parse_form(request.headers.get(b"content-type"), body)
@@ -45,18 +65,66 @@ class Upload:
     def begin(self, client: Http1Client) -> None:
         """Send to ``client`` what is held, and what comes as it comes."""
         self._client = client
-        held, self._held = self._held, []
+        self._is_paused = False
+        held, self._held, self._held_bytes = self._held, [], 0
         for piece in held:
-            self.received(piece)
-        if self._is_whole:
+            self._take(piece)
+        if self.is_whole:
             client.end_upload()
-        elif self._form_read is not None:
-            self._connection.resume_body()
         else:
-            self._connection.want_body()
+            self._want()
 
-    def received(self, piece: bytes) -> None:
-        """Take a piece."""
+    def read(self) -> None:
+        """Take what has come of the body, as far as it is wanted now."""
+        while self._is_wanted and not (self._is_paused or self.is_whole):
+            try:
+                item = self._reader.next()
+            except BadRequest as error:
+                self._is_wanted = False
+                self._connection.body_failed(error)
+                return
+            if isinstance(item, bytes):
+                self._take(item)
+            elif item is Signal.END:
+                self._end()
+            else:
+                return
+
+    def pause(self) -> None:
+        """Take no more for now."""
+        self._is_paused = True
+        self._connection.hold_if_early()
+
+    def resume(self) -> None:
+        """Take body again."""
+        self._is_paused = False
+        self.read()
+        self._connection.hold_if_early()
+
+    def drop(self) -> None:
+        """Send nothing more: the target is gone."""
+        self._client = None
+
+    def settle(self) -> bool:
+        """Drop what has come of a body that no target takes; say whether another request can follow this one's end."""
+        if self._client is None and not self.is_whole:
+            self._is_wanted = False
+            try:
+                while isinstance(item := self._reader.next(), bytes):
+                    pass
+            except BadRequest:
+                return False
+            self.is_whole = item is Signal.END
+        return self._client is not None or self.is_whole
+
+    def _want(self) -> None:
+        if not self._is_wanted:
+            self._is_wanted = True
+            self._connection.send_continue()
+        self.read()
+        self._connection.hold_if_early()
+
+    def _take(self, piece: bytes) -> None:
         if self._client is not None:
             self.is_used = True
             self._count(len(piece))
@@ -65,20 +133,15 @@ class Upload:
         self._held.append(piece)
         self._held_bytes += len(piece)
         if self._held_bytes >= MAX_FORM_BYTES:
-            self._connection.pause_body()
+            self._is_paused = True
             self._form_is_read()
 
-    def ended(self) -> None:
-        """Hear that the body is whole."""
-        self._is_whole = True
+    def _end(self) -> None:
+        self.is_whole = True
         if self._client is not None:
             self._client.end_upload()
         else:
             self._form_is_read()
-
-    def drop(self) -> None:
-        """Send nothing more: the target is gone."""
-        self._client = None
 
     def _form_is_read(self) -> None:
         if self._form_read is not None and not self._form_read.done():

@@ -1,9 +1,11 @@
-"""The bytes of a request head towards a target."""
+"""What a request says to its target: the head's bytes, and how the connection is to go on from there."""
 
 from __future__ import annotations
 
+from headgate.server.plan import Plan
+from headgate.upstream.http1_client import Outgoing
 from headgate.upstream.target import Target
-from headgate.upstream.upstream import PassHost, Upstream
+from headgate.upstream.upstream import DEFAULT_READ_TIMEOUT_S, PassHost, Upstream
 from headgate.wire.request import Request, UpstreamRequest
 
 _SET_HERE = frozenset({b"host", b"expect", b"content-length"})
@@ -17,6 +19,32 @@ def start(request: Request) -> UpstreamRequest:
     headers = request.headers.without_hop_by_hop()
     headers.fields = [field for field in headers.fields if field[0] not in _SET_HERE]
     return UpstreamRequest(request.method, request.target, headers)
+
+
+def make(
+    request: Request, outgoing: UpstreamRequest, plan: Plan, target: Target, read_timeout_s: float | None
+) -> Outgoing:
+    """Make what is sent to a target of ``plan``; ``read_timeout_s`` goes before the plan's, None = none of its own."""
+    assert plan.upstream is not None
+    host = choose_host(request, outgoing, plan.upstream, target)
+    upgrade = upgrade_of(request) if plan.enable_websocket else None
+    timeout_s = plan.timeouts.read_s if read_timeout_s is None else read_timeout_s
+    return Outgoing(
+        encode(request, outgoing, host, upgrade=upgrade),
+        has_body=request.has_body,
+        chunked=request.chunked,
+        no_response_body=outgoing.method == b"HEAD",
+        wants_upgrade=upgrade is not None,
+        read_timeout_s=DEFAULT_READ_TIMEOUT_S if timeout_s is None else timeout_s,
+        send_timeout_s=plan.timeouts.send_s,
+    )
+
+
+def upgrade_of(request: Request) -> bytes | None:
+    """Give the protocol that the client asks to change to (RFC 9110 §7.8), or None."""
+    if not request.minor_version or b"upgrade" not in request.headers.tokens(b"connection"):
+        return None
+    return request.headers.get(b"upgrade")
 
 
 def choose_host(request: Request, outgoing: UpstreamRequest, upstream: Upstream, target: Target) -> bytes:

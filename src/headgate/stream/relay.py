@@ -5,7 +5,8 @@ that is not yet whole), nothing is awaited, and nothing is allocated per event b
 that takes no more pauses the reading of the upstream, so that a stream's memory is what one read brings plus the
 transports' own buffers.
 
-A relay ends exactly once, with one :class:`~headgate.stream.ending.Ending`, whoever ends it.
+A relay ends exactly once, with one :class:`~headgate.stream.ending.Ending`, whoever ends it, and does not touch its
+source from then on: the connection may serve another exchange already. A plugin that raises ends it.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ _ENDINGS = {
     "read_timeout": Ending.UPSTREAM_STALL,
     "send_timeout": Ending.UPSTREAM_STALL,
     "protocol_error": Ending.UPSTREAM_PROTOCOL_ERROR,
-    "head_too_large": Ending.UPSTREAM_PROTOCOL_ERROR,
 }
+_BY_UPSTREAM = frozenset({Ending.COMPLETE, Ending.UPSTREAM_RESET, *_ENDINGS.values()})
 
 
 class Relay:
@@ -88,7 +89,7 @@ class Relay:
         transforms: tuple[Callable[[bytes], bytes], ...] = (),
     ) -> None:
         self._downstream = downstream
-        self._send = downstream.send_piece
+        self._send: Callable[[bytes], None] = downstream.send_piece
         self._source = source
         self._clock = clock
         self._on_end = on_end
@@ -99,17 +100,30 @@ class Relay:
         self.first_event_at = 0.0
         self.ending: Ending | None = None
 
+    def send_by(self, send: Callable[[bytes], None]) -> None:
+        """Send pieces the framing's own way, which is known once the head is out: one call less for each event."""
+        self._send = send
+
     # -- from the upstream ----------------------------------------------------------------------------------------------
 
     def piece_received(self, piece: bytes) -> None:
         """Pass one read's body bytes on."""
         if not self.first_piece_at:
             self.first_piece_at = self._clock()
-        for transform in self._transforms:
-            piece = transform(piece)
+        if self._transforms:
+            piece = self._transform(piece)
         if piece:
             self.bytes_sent += len(piece)
             self._send(piece)
+
+    def _transform(self, piece: bytes) -> bytes:
+        try:
+            for transform in self._transforms:
+                piece = transform(piece)
+        except Exception:
+            self.stop(Ending.GATEWAY_ERROR)
+            raise  # the loop reports it
+        return piece if self.ending is None else b""
 
     def response_ended(self) -> None:
         """End the client's body too."""
@@ -123,11 +137,13 @@ class Relay:
 
     def client_blocked(self) -> None:
         """Read no more of the upstream while the client takes nothing."""
-        self._source.pause_reading()
+        if self.ending is None:
+            self._source.pause_reading()
 
     def client_ready(self) -> None:
         """Read on."""
-        self._source.resume_reading()
+        if self.ending is None:
+            self._source.resume_reading()
 
     def stop(self, ending: Ending) -> None:
         """End for a reason that lies outside the upstream: its connection is closed at once."""
@@ -148,12 +164,20 @@ class Relay:
     def _end(self, ending: Ending) -> None:
         if self.ending is not None:
             return
+        rest = self._rest() if ending in _BY_UPSTREAM else b""
         self.ending = ending
+        if rest:
+            self.bytes_sent += len(rest)
+            self._send(rest)
         if ending is Ending.COMPLETE:
             self._downstream.end_body()
         elif ending is not Ending.CLIENT_GONE:
             self._downstream.break_body()
         self._on_end(ending)
+
+    def _rest(self) -> bytes:
+        """Give what is held back and goes to the client when the upstream ends."""
+        return b""
 
 
 class EventStreamRelay(Relay):
@@ -178,8 +202,8 @@ class EventStreamRelay(Relay):
 
     def piece_received(self, piece: bytes) -> None:
         """Pass one read's body bytes on."""
-        for transform in self._transforms:
-            piece = transform(piece)
+        if self._transforms:
+            piece = self._transform(piece)
         if not piece:
             return
         self._send(piece)
@@ -222,10 +246,10 @@ class EventsRelay(EventStreamRelay):
 
     def piece_received(self, piece: bytes) -> None:
         """Pass on the events that are whole; what is left waits for its end."""
-        for transform in self._transforms:
-            piece = transform(piece)
+        if self._transforms:
+            piece = self._transform(piece)
         out = b"".join(map(self._handle, self._cutter.feed(piece)))
-        if not out:
+        if not out or self.ending is not None:
             return
         self._send(out)
         self.bytes_sent += len(out)
@@ -239,20 +263,19 @@ class EventsRelay(EventStreamRelay):
         return True
 
     def _handle(self, event: RawEvent) -> bytes:
-        for handler in self._handlers:
-            raw = handler(event)
-            if raw is not event.raw:
-                if not raw:
-                    return b""
-                event = RawEvent(raw)
+        try:
+            for handler in self._handlers:
+                raw = handler(event)
+                if raw is not event.raw:
+                    if not raw:
+                        return b""
+                    event = RawEvent(raw, fragment=event.fragment)
+        except Exception:
+            self.stop(Ending.GATEWAY_ERROR)
+            raise  # the loop reports it
         return event.raw
 
-    def _end(self, ending: Ending) -> None:
-        if self.ending is None:
-            rest = self._cutter.rest()
-            if (
-                rest and ending is not Ending.CLIENT_GONE
-            ):  # an unfinished event goes as it is: the bytes are the upstream's
-                self._send(rest)
-                self.bytes_sent += len(rest)
-        super()._end(ending)
+    def _rest(self) -> bytes:
+        """Give an unfinished event as the handlers leave it: a client that reads lines would see it too."""
+        rest = self._cutter.rest()
+        return self._handle(RawEvent(rest, fragment=True)) if rest else b""

@@ -22,7 +22,7 @@ class _Share:
 class RoundRobin:
     """Targets with weights (≥ 0) and priorities (higher first)."""
 
-    __slots__ = ("_levels",)
+    __slots__ = ("_distinct", "_levels")
 
     def __init__(self, nodes: Iterable[tuple[Target, int, int]]) -> None:
         levels: dict[int, list[_Share]] = {}
@@ -30,9 +30,11 @@ class RoundRobin:
             if weight > 0:
                 levels.setdefault(priority, []).append(_Share(target, weight))
         self._levels = [levels[priority] for priority in sorted(levels, reverse=True)]
+        self._distinct = len({share.target for level in self._levels for share in level})
 
     def __len__(self) -> int:
-        return sum(map(len, self._levels))
+        """Give the number of targets that can be picked, one that is listed twice counted once."""
+        return self._distinct
 
     def pick(self, tried: Collection[Target] = ()) -> Target | None:
         """Give the next target that has not been tried, or None."""

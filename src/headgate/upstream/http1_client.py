@@ -12,6 +12,7 @@ unfinished upload, or an EOF is closed.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol, cast
@@ -34,6 +35,12 @@ class State(Enum):
     BODY = auto()
     TUNNEL = auto()
     CLOSED = auto()
+
+
+_SERVING = frozenset({State.WAITING, State.BODY})
+
+
+_BODY = State.BODY  # an enum's member costs a look-up through its metaclass, which is felt once per event
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,7 @@ class Http1Client(asyncio.Protocol):
     __slots__ = (
         "_blocked_since",
         "_body_receiver",
+        "_eof_seen",
         "_head_receiver",
         "_is_paused",
         "_outgoing",
@@ -122,6 +130,7 @@ class Http1Client(asyncio.Protocol):
         self._body_receiver: BodyReceiver | None = None
         self._uploading = False
         self._blocked_since = 0.0
+        self._eof_seen = False
         self._is_paused = False
         self.clock = loop.time
         self.transport: asyncio.Transport | None = None
@@ -172,21 +181,24 @@ class Http1Client(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Stop reading: the client takes no more. The read timeout rests meanwhile."""
-        if not self._is_paused and self.transport is not None:
+        if not self._is_paused and self._state in _SERVING and self.transport is not None:
             self._is_paused = True
-            self.transport.pause_reading()
+            if not self.transport.is_closing():
+                self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Read on."""
         if self._is_paused and self.transport is not None:
             self._is_paused = False
             self.last_read = self.clock()
-            self.transport.resume_reading()
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
 
     def abort(self) -> None:
         """Close at once and tell nobody."""
         if self._state is not State.CLOSED:
             self._leave(State.CLOSED)
+            self._wheel.cancel(self)
             self._pool.closed(self)
         if self.transport is not None:
             self.transport.abort()
@@ -197,40 +209,48 @@ class Http1Client(asyncio.Protocol):
         """Keep the transport."""
         transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but ancestry
         self.transport = transport
+        self._pool.opened()
 
     def data_received(self, data: bytes) -> None:
         """Parse what one read brought and hand it on as one piece."""
-        self.last_read = self.clock()
-        if self._state is State.IDLE:
-            self.abort()  # nothing was asked: whatever this is, the next response could not be told from it
-            return
+        if self.read_timeout_s:
+            self.last_read = self.clock()
         reader = self._reader
-        reader.feed(data)
-        if self._state is State.WAITING:
-            self._hand_on_heads(reader)
-        if self._state is State.BODY:
-            piece = reader.take_piece()
-            if piece is not None and self._body_receiver is not None:
-                self._body_receiver.piece_received(piece)
-            if reader.ended or reader.trouble is not None:
-                self._end_body(reader)
+        if self._state is not _BODY:
+            if self._state is State.IDLE:
+                self.abort()  # nothing was asked: whatever this is, the next response could not be told from it
+                return
+            reader.feed(data)
+            if self._state is State.WAITING:
+                self._hand_on_heads(reader)
+            if self._state is not _BODY:
+                return
+        else:
+            reader.feed_body(data)
+        piece = reader.take_piece()
+        if piece is not None and self._body_receiver is not None:
+            self._body_receiver.piece_received(piece)
+        if reader.ended or reader.trouble is not None:
+            self._end_body(reader)
 
     def eof_received(self) -> bool:
         """Let the transport close; ``connection_lost`` says what it meant."""
+        tls = self.transport.get_extra_info("ssl_object") if self.transport is not None else None
+        self._eof_seen = tls is None or _has_closure_alert(tls)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell what the loss means for the exchange."""
         if self._state is State.CLOSED:
             return
-        if self._state is State.BODY and self._reader.close_delimited and exc is None:
+        if exc is not None:
+            self._fail(failure("upstream_reset", retryable=self._may_repeat, detail=str(exc)))
+        elif self._state is State.BODY and self._reader.close_delimited and self._eof_seen:
             self._finish()
-        elif exc is None:
+        else:
             waiting = self._state is State.WAITING
             detail = "closed before a response head" if waiting else "closed before the response's end"
-            self._fail(failure("upstream_eof", retryable=waiting, detail=detail))
-        else:
-            self._fail(failure("upstream_reset", retryable=self._state is State.WAITING, detail=str(exc)))
+            self._fail(failure("upstream_eof", retryable=self._may_repeat, detail=detail))
 
     def pause_writing(self) -> None:
         """Hear that the target is slow to take the upload."""
@@ -252,7 +272,7 @@ class Http1Client(asyncio.Protocol):
         """Close what has been idle, blocked or silent for too long."""
         if self._state is State.IDLE:
             return self._pool.check_idle(self, now) if self.idle_since else None
-        if self._state not in {State.WAITING, State.BODY} or self._outgoing is None:
+        if self._state not in _SERVING or self._outgoing is None:
             return None
         if self._blocked_since and self._outgoing.send_timeout_s:
             due = self._blocked_since + self._outgoing.send_timeout_s
@@ -267,43 +287,49 @@ class Http1Client(asyncio.Protocol):
         due = self.last_read + self.read_timeout_s
         if now < due:
             return due
-        waiting = self._state is State.WAITING
-        self._fail(
-            failure("read_timeout", status=504, retryable=waiting, detail=f"no byte for {self.read_timeout_s:g} s")
-        )
+        detail = f"no byte for {self.read_timeout_s:g} s"
+        self._fail(failure("read_timeout", status=504, retryable=self._may_repeat, detail=detail))
         return None
 
     # -- inside -------------------------------------------------------------------------------------------------------------
 
+    @property
+    def _may_repeat(self) -> bool:
+        """Whether the request may go to another target: no byte of a response has been seen."""
+        return self._state is State.WAITING and self._reader.is_untouched
+
     def _hand_on_heads(self, reader: ResponseReader) -> None:
-        assert self._head_receiver is not None
-        assert self._outgoing is not None
-        if reader.trouble is not None:
-            self._fail(reader.trouble)
-            return
+        self._hand_on_interim(reader)
+        head = reader.head
+        if self._state is not State.WAITING:
+            return  # whoever heard of an interim head ended it
+        if head is None:
+            if reader.trouble is not None:
+                self._fail(reader.trouble)
+        elif head.status == 101:
+            self._upgrade(head, reader.upgraded)
+        else:
+            assert self._head_receiver is not None
+            self._state = State.BODY
+            head.headers = head.headers.without_hop_by_hop()
+            receiver = self._head_receiver.head_received(head, reader.content_length, has_body=reader.has_body)
+            if self._state in _SERVING:
+                self._body_receiver = receiver
+
+    def _hand_on_interim(self, reader: ResponseReader) -> None:
         interim, reader.interim = reader.interim, []
         for head in interim:
-            if head.status != 100:
+            if head.status != 100 and self._head_receiver is not None:
                 self._head_receiver.interim_received(head)
-        head_or_none = reader.head
-        if head_or_none is None:
-            return
-        if head_or_none.status == 101 or reader.upgraded is not None:
-            self._upgrade(head_or_none, reader.upgraded or b"")
-            return
-        self._state = State.BODY
-        head_or_none.headers = head_or_none.headers.without_hop_by_hop()
-        self._body_receiver = self._head_receiver.head_received(
-            head_or_none, reader.content_length, has_body=reader.has_body
-        )
 
-    def _upgrade(self, head: ResponseHead, rest: bytes) -> None:
+    def _upgrade(self, head: ResponseHead, rest: bytes | None) -> None:
         receiver = self._head_receiver
         assert receiver is not None
-        if self._outgoing is None or not self._outgoing.wants_upgrade:
+        if rest is None or self._outgoing is None or not self._outgoing.wants_upgrade:
             self._fail(failure("protocol_error", detail="a change of protocol that was not asked for"))
             return
         self._leave(State.TUNNEL)
+        self._wheel.cancel(self)
         receiver.upgraded(head, rest)
 
     def _end_body(self, reader: ResponseReader) -> None:
@@ -344,3 +370,11 @@ class Http1Client(asyncio.Protocol):
         self._body_receiver = None
         self._uploading = False
         self._blocked_since = 0.0
+
+
+def _has_closure_alert(tls: ssl.SSLObject) -> bool:
+    """Say whether TLS itself said that nothing more comes: a FIN alone may be an attacker's (RFC 9112 §9.8)."""
+    try:
+        return not tls.read(1)
+    except ssl.SSLError:
+        return False  # it still waits for something to read

@@ -1,13 +1,14 @@
 """Connections to one target: idle ones kept, new ones made.
 
 An idle connection is taken last in, first out; it leaves after ``idle_timeout_s``, after ``requests`` requests, when
-more than ``size`` are idle, and at once when it hears anything or an EOF. Connections in use are not counted here:
-what bounds them is the number of clients.
+more than ``size`` are idle, when all pools together hold as many connections as the worker may have, and at once when
+it hears anything or an EOF. What bounds connections in use is the number of clients.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 from collections import deque
 from dataclasses import dataclass
@@ -69,35 +70,44 @@ class Pool:
         Raises GatewayError, retryable on another target: ``unresolvable`` 503, ``connect_timeout`` 504,
         ``connect_refused``, ``connect_failed`` and ``tls_failed`` 502.
         """
-        pools = self._pools
-        target = self.target
         error: OSError | None = None
+        self._pools.connecting += 1
         try:
+            await self._pools.make_room()
             async with asyncio.timeout(timeout_s):
-                for address in await pools.resolver.resolve(target.host):
+                for address in await self._pools.resolver.resolve(self.target.host):
                     try:
-                        client = await self._connect_to(address)
+                        return await self._connect_to(address)
                     except OSError as tried:
                         error = tried
-                    else:
-                        pools.usage.opened += 1
-                        pools.usage.open += 1
-                        return client
         except TimeoutError:
             raise self._error("connect_timeout", 504, f"no connection within {timeout_s:g} s") from None
+        finally:
+            self._pools.connecting -= 1
         assert error is not None
-        raise self._error(_code_of(error), 502, str(error)) from error
+        code = _code_of(error)
+        raise self._error(code, 504 if code == "connect_timeout" else 502, str(error)) from error
 
     async def _connect_to(self, address: str) -> Http1Client:
         pools = self._pools
         tls = self.target.tls
-        _, client = await pools.loop.create_connection(
-            lambda: Http1Client(self, pools.loop, pools.wheel, pools.max_head_bytes),
-            address,
-            self.target.port,
-            ssl=tls.context if tls else None,
-            server_hostname=tls.server_name if tls else None,
-        )
+        client = Http1Client(self, pools.loop, pools.wheel, pools.max_head_bytes)
+        try:
+            await pools.loop.create_connection(
+                lambda: client,
+                address,
+                self.target.port,
+                ssl=tls.context if tls else None,
+                server_hostname=tls.server_name if tls else None,
+            )
+        except BaseException:
+            if (
+                client.transport is not None
+            ):  # made, and whoever waited for it is gone: uvloop tells the protocol nothing
+                client.abort()
+            raise
+        if not client.is_usable:
+            raise ConnectionResetError("closed as soon as it was made")
         return client
 
     def _error(self, code: str, status: int, detail: str) -> GatewayError:
@@ -107,7 +117,7 @@ class Pool:
     def put_back(self, client: Http1Client) -> None:
         """Keep a connection whose response ended properly, or close it when it or the pool is full."""
         keep_alive = self._keep_alive
-        if client.requests >= keep_alive.requests or not keep_alive.idle_timeout_s:
+        if client.requests >= keep_alive.requests or not keep_alive.idle_timeout_s or not keep_alive.size:
             client.abort()
             return
         if len(self._idle) >= keep_alive.size:
@@ -125,11 +135,25 @@ class Pool:
         client.abort()
         return None
 
+    def opened(self) -> None:
+        """Count a connection that was made."""
+        self._pools.usage.opened += 1
+        self._pools.usage.open += 1
+
     def closed(self, client: Http1Client) -> None:
         """Forget a connection that was closed."""
         self._pools.usage.open -= 1
-        if client in self._idle:
+        if client.idle_since and client in self._idle:
             self._idle.remove(client)
+
+    @property
+    def oldest_idle_since(self) -> float:
+        """When the connection that has been idle longest became so; infinity if none is idle."""
+        return self._idle[0].idle_since if self._idle else math.inf
+
+    def drop_oldest(self) -> None:
+        """Close the connection that has been idle longest."""
+        self._idle.popleft().abort()
 
     def close_idle(self) -> None:
         """Close what is idle."""
@@ -140,21 +164,35 @@ class Pool:
 def _code_of(error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return "tls_failed"
+    if isinstance(error, TimeoutError):
+        return "connect_timeout"
     return "connect_refused" if isinstance(error, ConnectionRefusedError) else "connect_failed"
 
 
 class Pools:
-    """The pools of a worker. One that no route and no connection holds any longer is forgotten."""
+    """The pools of a worker. One that no route and no connection holds any longer is forgotten.
 
-    __slots__ = ("_pools", "loop", "max_head_bytes", "resolver", "usage", "wheel")
+    At ``max_open`` connections in all, idle ones make room for new ones, so that they never take descriptors that
+    streams need.
+    """
+
+    __slots__ = ("_pools", "connecting", "loop", "max_head_bytes", "max_open", "resolver", "usage", "wheel")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, wheel: TimerWheel, resolver: Resolver, *, max_head_bytes: int = 65536
+        self,
+        loop: asyncio.AbstractEventLoop,
+        wheel: TimerWheel,
+        resolver: Resolver,
+        *,
+        max_head_bytes: int = 65536,
+        max_open: int = 1 << 20,
     ) -> None:
         self.loop = loop
         self.wheel = wheel
         self.resolver = resolver
         self.max_head_bytes = max_head_bytes
+        self.max_open = max_open
+        self.connecting = 0
         self.usage = Usage()
         self._pools: WeakValueDictionary[tuple[Target, KeepAlive], Pool] = WeakValueDictionary()
 
@@ -165,6 +203,15 @@ class Pools:
             pool = Pool(target, keep_alive, self)
             self._pools[(target, keep_alive)] = pool
         return pool
+
+    async def make_room(self) -> None:
+        """Where connections are as many as may be, close the one of all pools that has been idle longest, if one is."""
+        if self.usage.open + self.connecting <= self.max_open:
+            return
+        pool = min(self._pools.values(), key=lambda pool: pool.oldest_idle_since, default=None)
+        if pool is not None and len(pool):
+            pool.drop_oldest()
+            await asyncio.sleep(0)  # the loop closes the descriptor in its next turn
 
     def close_idle(self) -> None:
         """Close every idle connection."""

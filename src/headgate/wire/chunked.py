@@ -61,10 +61,10 @@ class ChunkedDecoder:
             return None, len(data)
         line = self._line + data[position:end]
         self._line = b""
-        if not line.endswith(b"\r"):
-            raise BadChunk("a framing line ends with a bare LF")
         if len(line) > MAX_LINE_BYTES:
             raise BadChunk("a framing line is too long")
+        if not line.endswith(b"\r"):
+            raise BadChunk("a framing line ends with a bare LF")
         return line[:-1], end + 1
 
     def _size(self, data: bytes, position: int, _: list[bytes]) -> int:

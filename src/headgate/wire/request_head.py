@@ -9,6 +9,7 @@ space before a colon, no folded line, no bare CR or LF, no NUL.
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -37,26 +38,26 @@ class BadRequest(ValueError):
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21\x22\x24-\x7e\x80-\xff]+) HTTP/(\d)\.(\d)")
 _FIELD_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t\x20-\x7e\x80-\xff]*)")
-_BARE_LINE_END = re.compile(rb"(?<!\r)\n|\r(?!\n)")
+_BAD_OCTET = re.compile(rb"\0|(?<!\r)\n|\r(?!\n)")
 _DIGITS = re.compile(rb"[0-9]{1,18}")
 
 
 def parse(head: bytes, peer: Peer, limits: Limits) -> Request:
     """Parse a head: everything up to and without the empty line that ends it. Raises BadRequest."""
-    if b"\0" in head:
-        _refuse("the head holds a NUL")
-    if _BARE_LINE_END.search(head):
-        _refuse("the head holds a bare CR or LF")
+    # Counting costs a quarter of searching for the octets themselves (timeit, 550 bytes), and most heads have none.
+    if b"\0" in head or not head.count(b"\r\n") == head.count(b"\r") == head.count(b"\n"):
+        check_octets(head, _BAD_OCTET)
     request_line, *lines = head.split(b"\r\n")
     method, target, minor_version = _parse_request_line(request_line, limits)
     headers = _parse_fields(lines, limits)
     authority = _authority(headers, minor_version)
     absolute = split_absolute(target)
-    if absolute is not None:
-        authority, target = absolute
-        headers.set(b"Host", authority)
     try:
-        host = host_of(authority) if authority or absolute else b""
+        host = host_of(authority) if authority else b""
+        if absolute is not None:  # its authority counts and not the Host, which has to be well-formed all the same
+            authority, target = absolute
+            host = host_of(authority)
+            headers.set(b"Host", authority)
         path, query = _split_target(method, target)
     except BadTarget as error:
         _refuse(str(error))
@@ -74,6 +75,13 @@ def parse(head: bytes, peer: Peer, limits: Limits) -> Request:
     _set_framing(request)
     _set_connection(request)
     return request
+
+
+def check_octets(head: bytes, bad: re.Pattern[bytes], start: int = 0, end: int = sys.maxsize) -> None:
+    """Refuse the first octet found that is a NUL or a bare CR or LF (RFC 9112 §2.2, RFC 9110 §5.5)."""
+    found = bad.search(head, start, end)
+    if found is not None:
+        _refuse("the head holds a NUL" if found[0] == b"\0" else "the head holds a bare CR or LF")
 
 
 def _refuse(detail: str, status: int = 400) -> NoReturn:
@@ -170,8 +178,8 @@ def _set_framing(request: Request) -> None:
 
 def _set_connection(request: Request) -> None:
     options = request.headers.tokens(b"connection")
-    request.keep_alive = b"close" not in options if request.minor_version else b"keep-alive" in options
-    expect = request.headers.get(b"expect")
+    request.keep_alive = b"close" not in options and (request.minor_version == 1 or b"keep-alive" in options)
+    expect = request.headers.combined(b"expect")
     if expect is not None and request.minor_version:
         if expect.lower() != b"100-continue":
             _refuse("the only expectation served is 100-continue", 417)

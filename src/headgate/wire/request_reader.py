@@ -3,6 +3,8 @@
 The connection feeds what it reads and asks for the next thing until it gets NEED_DATA, or END, after which it asks
 again only when the response is out. Held at most: one head (bounded by its limits), or what is read of a pipelined
 request, which the connection bounds by not reading (``held_bytes``).
+
+How the bytes were cut into reads changes nothing: of two things wrong with a head, the one that shows first counts.
 """
 
 from __future__ import annotations
@@ -15,7 +17,10 @@ from headgate.wire.chunked import BadChunk, ChunkedDecoder
 from headgate.wire.request import Peer, Request
 from headgate.wire.request_head import BadRequest, Limits
 
-_BARE_LF_OR_NUL = re.compile(rb"(?<!\r)\n|\0")
+_BAD_OCTET_SO_FAR = re.compile(rb"\0|(?<!\r)\n|\r(?=[^\n])")
+"""What :func:`request_head.check_octets` looks for in a head that is not whole: a CR at its end may still be good."""
+_REST_OF_LINE_BYTES = 64
+"""Room in a request line for method and version, beside the longest target."""
 
 
 class Signal(Enum):
@@ -28,13 +33,14 @@ class Signal(Enum):
 class RequestReader:
     """The reading half of an HTTP/1.1 server connection (RFC 9112)."""
 
-    __slots__ = ("_buffer", "_decoder", "_in_body", "_limits", "_peer", "_remaining", "_scanned")
+    __slots__ = ("_buffer", "_decoder", "_empty_line_seen", "_in_body", "_limits", "_peer", "_remaining", "_scanned")
 
     def __init__(self, peer: Peer, limits: Limits) -> None:
         self._peer = peer
         self._limits = limits
         self._buffer = b""
         self._scanned = 0
+        self._empty_line_seen = False
         self._in_body = False
         self._remaining = 0
         self._decoder: ChunkedDecoder | None = None
@@ -67,33 +73,41 @@ class RequestReader:
         return request
 
     def _take_head(self) -> bytes | None:
-        if self._buffer[:2] == b"\r\n":
-            self._buffer = self._buffer[2:]  # one empty line before a request is forgiven (RFC 9112 §2.2)
-            self._scanned = 0
+        while self._buffer.startswith(b"\r\n"):
+            self._drop_empty_line()
         end = self._buffer.find(b"\r\n\r\n", max(self._scanned - 3, 0))
+        self._check_size(end)
         if end < 0:
-            self._check_unfinished()
+            self._check_octets(len(self._buffer))
+            self._scanned = len(self._buffer)
             return None
-        if end > self._limits.max_head_bytes:
-            self._refuse_size()
         head, self._buffer = self._buffer[:end], self._buffer[end + 4 :]
         self._scanned = 0
+        self._empty_line_seen = False
         return head
 
-    def _check_unfinished(self) -> None:
-        """Refuse what can no longer become a good head without waiting for its end."""
-        if _BARE_LF_OR_NUL.search(self._buffer, max(self._scanned - 1, 0)):
-            raise BadRequest(400, "the head holds a bare LF or a NUL")
-        self._scanned = len(self._buffer)
-        if self._scanned > self._limits.max_head_bytes:
-            self._refuse_size()
-        if self._scanned > self._limits.max_uri_bytes + 64 and b"\r\n" not in self._buffer:
-            raise BadRequest(414, "the request target is too long")
+    def _drop_empty_line(self) -> None:
+        """Forgive one empty line before a request (RFC 9112 §2.2)."""
+        if self._empty_line_seen:
+            raise BadRequest(400, "the request line is empty")
+        self._empty_line_seen = True
+        self._buffer = self._buffer[2:]
+        self._scanned = 0
 
-    def _refuse_size(self) -> None:
-        if self._buffer.find(b"\r\n", 0, self._limits.max_uri_bytes + 64) < 0:
+    def _check_size(self, end: int) -> None:
+        """Refuse a request line or head that has got too long, without waiting for its end."""
+        head_bytes = self._limits.max_head_bytes
+        line_bytes = min(self._limits.max_uri_bytes + _REST_OF_LINE_BYTES, head_bytes + 2)
+        held_bytes = len(self._buffer)
+        if held_bytes >= line_bytes + 2 > self._scanned and self._buffer.find(b"\r\n", 0, line_bytes + 2) < 0:
+            self._check_octets(line_bytes + 2)
             raise BadRequest(414, "the request target is too long")
-        raise BadRequest(431, f"the head is longer than {self._limits.max_head_bytes} bytes")
+        if end > head_bytes or (end < 0 and held_bytes >= head_bytes + 4):
+            self._check_octets(head_bytes + 4)
+            raise BadRequest(431, f"the head is longer than {head_bytes} bytes")
+
+    def _check_octets(self, to: int) -> None:
+        request_head.check_octets(self._buffer, _BAD_OCTET_SO_FAR, max(self._scanned - 1, 0), to)
 
     def _next_of_body(self) -> bytes | Signal:
         piece = self._next_sized() if self._decoder is None else self._next_chunked(self._decoder)

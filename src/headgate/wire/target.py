@@ -34,12 +34,13 @@ def host_of(authority: bytes) -> bytes:
     Raises BadTarget for an empty or malformed authority, and for one with user information (RFC 9110 §4.2.4).
     """
     match = _AUTHORITY.fullmatch(authority)
-    if match is None:
+    host = match[1].lower().removesuffix(b".") if match else b""
+    if match is None or not host or b".." in match[1]:
         raise BadTarget("the host is empty or malformed")
     port = match[2]
     if port and int(port) > 65535:
         raise BadTarget("the host's port is above 65535")
-    return match[1].lower().removesuffix(b".")
+    return host
 
 
 def normalise(path: bytes) -> bytes:
@@ -51,8 +52,8 @@ def normalise(path: bytes) -> bytes:
         if _BAD_ESCAPE.search(path):
             raise BadTarget("the path has a bad percent-escape")
         path = unquote_to_bytes(path)
-        if b"\0" in path:
-            raise BadTarget("the path holds a NUL")
+    if b"\0" in path:
+        raise BadTarget("the path holds a NUL")
     if b"//" not in path and b"/." not in path:
         return path
     return _resolve(path)

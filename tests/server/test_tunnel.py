@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.client import Client, get
+from tests.origin import Gate, Origin, Received, Wire
+from tests.running_gateway import RunningGateway, eventually, route
+
+UPGRADE = (
+    b"GET /talk HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+SWITCH = [(b"Upgrade", b"websocket"), (b"Connection", b"upgrade"), (b"Server", b"other")]
+
+
+def served(origin: Origin, **fields: Any) -> RunningGateway:
+    return RunningGateway([route("all", "/*", origin.address, **{"enable_websocket": True, **fields})])
+
+
+async def echo(_: Received, wire: Wire) -> None:
+    await wire.head(101, *SWITCH)
+    while data := await wire.read():
+        await wire.send(data)
+    wire.fin()
+
+
+def test_bytes_go_both_ways_after_a_101() -> None:
+    with Origin() as origin, served(origin) as gateway, Client(gateway.port) as client:
+        client.send(UPGRADE.replace(b"/talk", b"/websocket_handshake"))
+        head = client.read_head()
+        assert (head.status, head.get(b"upgrade"), head.get(b"connection")) == (101, b"websocket", b"upgrade")
+        assert head.get(b"sec-websocket-accept") == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+        assert head.get(b"transfer-encoding") is None
+        assert client.read_until(b"hello").data == b"\x81\x05hello"
+        for frame in (b"\x00\xff", b"x" * 1_000_000 + b"!"):
+            client.send(frame)
+            assert client.read_until(frame[-1:]).data == frame
+        client.half_close()
+        assert client.read_rest() == b""
+        assert client.ended == "fin"
+        record = gateway.record()
+        assert (record["ending"], record["status"], record["bytes"]) == ("complete", 101, 7 + 2 + 1_000_001)
+        received = origin.request(0)
+        assert (received.get(b"upgrade"), received.get(b"connection")) == (b"websocket", b"Upgrade")
+        gateway.wait_counter("connections_open", 0)
+        assert gateway.counter("responses", status="1xx") == 1
+
+
+def test_bytes_that_are_early_on_either_side_arrive() -> None:
+    async def eager(_: Received, wire: Wire) -> None:
+        await wire.send(b"HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\nfrom above")
+        await wire.send(b" got " + await wire.read())
+        wire.fin()
+
+    with Origin() as origin, served(origin) as gateway, Client(gateway.port) as client:
+        origin.on("/talk", eager)
+        client.send(UPGRADE + b"from below")
+        client.read_head()
+        assert client.read_rest() == b"from above got from below"
+        client.half_close()
+        assert gateway.ending() == "complete"
+
+
+@pytest.mark.parametrize("first", ["client", "upstream"])
+def test_one_side_may_end_while_the_other_goes_on(first: str) -> None:
+    async def half(_: Received, wire: Wire) -> None:
+        await wire.head(101, *SWITCH)
+        if first == "client":
+            assert await wire.read() == b"last words"
+            await wire.gone()
+            await wire.send(b"still talking")
+            wire.fin()
+        else:
+            await wire.send(b"still talking")
+            wire.half_close()
+            said.append(await wire.read())
+            await wire.gone()
+
+    said: list[bytes] = []
+    with Origin() as origin, served(origin) as gateway, Client(gateway.port) as client:
+        origin.on("/talk", half)
+        client.send(UPGRADE)
+        client.read_head()
+        if first == "client":
+            client.send(b"last words")
+            client.half_close()
+            assert client.read_rest() == b"still talking"
+        else:
+            assert client.read_rest() == b"still talking"
+            client.send(b"last words")
+            client.half_close()
+            origin.wait_for(lambda: said == [b"last words"])
+        assert gateway.ending() == "complete"
+        gateway.wait_counter("connections_open", 0)
+
+
+@pytest.mark.parametrize("who", ["client", "upstream"])
+def test_a_reset_ends_both_sides(who: str) -> None:
+    gate = Gate()
+
+    async def reset(_: Received, wire: Wire) -> None:
+        await wire.head(101, *SWITCH)
+        await gate.wait()
+        wire.rst()
+
+    with Origin() as origin, served(origin) as gateway, Client(gateway.port) as client:
+        origin.on("/talk", echo if who == "client" else reset)
+        client.send(UPGRADE)
+        client.read_head()
+        if who == "client":
+            client.reset()
+            assert origin.closed(0)
+        else:
+            gate.open()
+            assert client.read_rest() == b""
+        assert gateway.ending() == "complete"
+        gateway.wait_counter("connections_open", 0)
+
+
+def test_a_slow_client_slows_the_upstream_down() -> None:
+    size = 50_000_000
+    sent: list[int] = []
+
+    async def flood(_request: Received, wire: Wire) -> None:
+        await wire.head(101, *SWITCH)
+        for _turn in range(size // 50_000):
+            await wire.send(bytes(50_000))
+            sent.append(50_000)
+        wire.fin()
+
+    with Origin() as origin, served(origin) as gateway, Client(gateway.port, receive_buffer_bytes=4096) as client:
+        origin.on("/talk", flood)
+        client.send(UPGRADE)
+        client.read_head()
+        stop_growing(sent)
+        assert sum(sent) < size
+        assert len(client.read_rest()) == size
+
+
+def stop_growing(sent: list[int]) -> None:
+    seen: list[int] = []
+
+    def stands() -> bool:
+        seen.append(len(sent))
+        return len(seen) > 40 and seen[-40] == seen[-1] > 0
+
+    eventually(stands)
+
+
+def test_without_enable_websocket_the_upgrade_is_not_passed_on() -> None:
+    with Origin() as origin, served(origin, enable_websocket=False) as gateway, Client(gateway.port) as client:
+        client.send(UPGRADE.replace(b"/talk", b"/websocket_handshake"))
+        assert client.read_response().status == 400
+        received = origin.request(0)
+        assert (received.get(b"upgrade"), received.get(b"connection")) == (None, None)
+        assert received.get(b"sec-websocket-key") == b"dGhlIHNhbXBsZSBub25jZQ=="
+
+
+def test_an_upgrade_that_connection_does_not_name_is_not_passed_on() -> None:
+    with Origin() as origin, served(origin) as gateway:
+        get(gateway.port, "/hello", (b"Upgrade", b"websocket"))
+        assert origin.request(0).get(b"upgrade") is None
+
+
+def test_an_upgrade_that_the_upstream_declines_is_an_ordinary_response() -> None:
+    with Origin() as origin, served(origin) as gateway, Client(gateway.port) as client:
+        for _ in range(2):
+            client.send(UPGRADE.replace(b"/talk", b"/hello"))
+            assert client.read_response().body == b"hello world\n"
+
+
+def test_stopping_ends_a_tunnel() -> None:
+    with Origin() as origin, served(origin) as gateway, Client(gateway.port) as client:
+        origin.on("/talk", echo)
+        client.send(UPGRADE)
+        client.read_head()
+        assert gateway.stop(0.4) < 0.6
+        assert client.read_rest() == b""
+        assert gateway.ending() == "drain"
+        assert origin.closed(0)
