@@ -26,7 +26,7 @@ class Held(asyncio.Protocol):
         self._field.open.append(transport)
         self._field.changed.set()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         self._field.listener.connection_closed()
 
 
@@ -37,7 +37,7 @@ class Field:
         self.open: list[asyncio.BaseTransport] = []
         self.pauses = 0
         self.changed = asyncio.Event()
-        self.sockets = [socket.create_server(("127.0.0.1", 0), backlog=64) for _ in range(sockets)]
+        self.sockets = [socket.create_server(("127.0.0.1", 0), backlog=512) for _ in range(sockets)]
         self.loop = asyncio.get_running_loop()
         self.listener = Listener(self.loop, self.sockets, lambda: Held(self), capacity=capacity, on_pause=self._count)
         self._clients: list[socket.socket] = []
@@ -63,8 +63,8 @@ class Field:
             yield
         finally:
             self.listener.close()
-            for one in self.open:
-                one.close()
+            for transport in self.open:
+                transport.close()
             for one in [*self._clients, *self.sockets]:
                 one.close()
 

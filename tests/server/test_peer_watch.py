@@ -17,7 +17,12 @@ def test_an_end_is_heard_once_and_without_reading(how: str) -> None:
         with ours, theirs:
             watch, left = PeerWatch(asyncio.get_running_loop()), asyncio.Event()
             calls: list[int] = []
-            watch.watch(ours.fileno(), lambda: (calls.append(1), left.set())[-1])
+
+            def on_left() -> None:
+                calls.append(1)
+                left.set()
+
+            watch.watch(ours.fileno(), on_left)
             theirs.sendall(b"unread")
             if how == "rst":
                 theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -471,3 +471,30 @@ def test_nothing_is_sent_once_a_handler_has_ended_the_exchange() -> None:
     relay.piece_received(b"data: a\n\ndata: b\n\nx")
     assert recorder.sent == []
     assert recorder.log == ["abort", "break_body", "killed"]
+
+
+@pytest.mark.parametrize("kind", ["bytes", "stream"])
+def test_a_chunk_passes_as_it_came_where_the_client_is_sent_chunks_too(kind: str) -> None:
+    relay, recorder = make(kind)
+    passed: list[bytes] = []
+    relay.send_by(recorder.send_piece, passed.append)
+    relay.chunk_received(b"9\r\ndata: x\n\n\r\n", b"data: x\n\n")
+    assert (passed, recorder.sent) == ([b"9\r\ndata: x\n\n\r\n"], [])
+    assert relay.bytes_sent == 9
+    assert relay.events == (1 if kind == "stream" else 0)
+    assert relay.first_piece_at
+
+
+def test_a_chunk_is_framed_anew_where_the_client_is_not_sent_chunks() -> None:
+    relay, recorder = make("stream")
+    relay.send_by(recorder.send_piece, None)
+    relay.chunk_received(b"9\r\ndata: x\n\n\r\n", b"data: x\n\n")
+    assert (recorder.sent, relay.events, relay.bytes_sent) == ([b"data: x\n\n"], 1, 9)
+
+
+def test_a_chunk_goes_through_the_transforms_of_plugins() -> None:
+    relay, recorder = make("stream", lambda piece: piece + b": seen\n\n")
+    passed: list[bytes] = []
+    relay.send_by(recorder.send_piece, passed.append)
+    relay.chunk_received(b"9\r\ndata: x\n\n\r\n", b"data: x\n\n")
+    assert (recorder.sent, passed) == ([b"data: x\n\n: seen\n\n"], [])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.client import Client, get, request
 from tests.origin import End, Origin, Received, Wire
-from tests.running_program import Program
+from tests.running_program import WAIT_S, Program
 
 DROPPED = "headgate_access_log_dropped_total"
 
@@ -119,10 +119,13 @@ class Unread(Program):
         self.resume.wait()
         super()._read_records()
 
-    def kill(self) -> None:
-        """Let the reader go too."""
-        self.resume.set()
-        super().kill()
+    def wait(self, timeout_s: float = WAIT_S) -> int:
+        """Wait for the end of the process, then let the reader go too."""
+        try:
+            self.process.wait(timeout_s)
+        finally:
+            self.resume.set()
+        return super().wait(timeout_s)
 
 
 REQUESTS, PIPELINED = 6000, 50
@@ -166,8 +169,7 @@ def test_it_stops_although_nobody_reads(tmp_path: Path) -> None:
             for _ in range(PIPELINED):
                 assert client.read_response().status == 404
         program.process.terminate()
-        assert program.process.wait(30) == 0
-        program.resume.set()
+        assert program.wait() == 0
 
 
 # -- what a record says ------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from headgate.upstream.http1_client import BodyReceiver, Outgoing
 from headgate.upstream.pool import KeepAlive, Pool, Pools
 from headgate.upstream.resolve import Resolver
 from headgate.upstream.target import Target, TlsClient
+from headgate.wire.chunked import encode_chunk
 from headgate.wire.request import ResponseHead
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -72,6 +73,10 @@ class Exchange:
         self._body += piece
         self._hear("piece")
         self.on_piece()
+
+    def chunk_received(self, chunk: bytes, piece: bytes) -> None:
+        assert chunk == encode_chunk(piece)
+        self.piece_received(piece)
 
     def response_ended(self) -> None:
         self._hear("ended")

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from headgate.wire.chunked import (
     LAST_CHUNK,
     MAX_LINE_BYTES,
+    MAX_SINGLE_BYTES,
     MAX_TRAILER_BYTES,
+    SIZE_LINES,
     BadChunk,
     ChunkedDecoder,
     encode_chunk,
@@ -206,3 +208,16 @@ def test_cost_grows_with_length_and_not_with_its_square(unit: bytes, read_bytes:
         min(seconds(large, read_bytes) for _ in range(3))
         < 40 * min(seconds(small, read_bytes) for _ in range(3)) + 0.01
     )
+
+
+@pytest.mark.parametrize("length", [1, 15, 16, 200, 255, 256, 4095, 4096, MAX_SINGLE_BYTES - 8])
+def test_the_size_line_of_a_read_that_is_one_chunk(length: int) -> None:
+    chunk = encode_chunk(b"x" * length)
+    size_line = SIZE_LINES[len(chunk)]
+    assert size_line is not None
+    assert chunk == size_line + b"x" * length + b"\r\n"
+
+
+@pytest.mark.parametrize("length", [0, 1, 5, MAX_SINGLE_BYTES + 1])
+def test_lengths_that_are_no_single_chunk(length: int) -> None:
+    assert SIZE_LINES[length] is None

@@ -50,3 +50,7 @@ def set_framing_fields(
         headers.set(b"Connection", b"close")
     elif not minor_version:
         headers.set(b"Connection", b"keep-alive")
+
+
+def drop(piece: bytes) -> None:
+    """Send nothing: the response has no body."""

@@ -134,8 +134,7 @@ class Exchange:
     # -- the way up -----------------------------------------------------------------------------------------------------
 
     async def _begin(self) -> None:
-        answer = await self._admit()
-        if answer is None:
+        if (answer := await self._admit()) is None:
             await self._forward()
         else:
             self._answer(answer, Ending.REFUSED)
@@ -261,7 +260,7 @@ class Exchange:
             client.set_read_timeout((configured_s if self.read_timeout_s is None else self.read_timeout_s) or 0.0)
         self.relay = relay
         self._send_head(head, content_length, has_body=has_body)
-        relay.send_by(self._connection.piece_sender)
+        relay.send_by(self._connection.piece_sender, self._connection.chunk_passer)
         if self._connection.is_blocked:  # by what was sent before: it will not say so again
             relay.client_blocked()
         return receiver_of(relay, self._chains, self._crash)

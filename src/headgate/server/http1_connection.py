@@ -13,19 +13,18 @@ No request is begun while the client does not take the responses before: what wa
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from enum import Enum, auto
 from typing import TYPE_CHECKING, cast
 
 from headgate.server.answers import refusal
-from headgate.server.body_framing import BodyFraming, choose_framing, set_framing_fields
+from headgate.server.body_framing import BodyFraming, choose_framing, drop, set_framing_fields
+from headgate.server.endpoint import peer_of, reset
 from headgate.server.exchange import Exchange
 from headgate.stream.ending import Ending
 from headgate.timer_wheel import UNSCHEDULED
 from headgate.wire import response_head
 from headgate.wire.chunked import LAST_CHUNK
-from headgate.wire.request import Peer, Request, ResponseHead
+from headgate.wire.request import Request, ResponseHead
 from headgate.wire.request_head import BadRequest
 from headgate.wire.request_reader import RequestReader
 
@@ -104,7 +103,7 @@ class Http1Connection(asyncio.Protocol):
         transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but ancestry
         self.transport = transport
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
-        self.peer = _peer_of(transport)
+        self.peer = peer_of(transport)
         self.reader = RequestReader(self.peer, self._gateway.limits)
         self._gateway.connection_opened(self)
         self._wait(self._gateway.settings.http.keepalive_timeout_s)
@@ -147,7 +146,8 @@ class Http1Connection(asyncio.Protocol):
         """Hear that the client takes bytes again."""
         self._is_blocked = False
         if self._reset_when_flushed:
-            self._reset()
+            self._reset_when_flushed = False
+            reset(self.transport)
         elif self._exchange is not None:
             self._exchange.client_ready()
         elif self._state is State.HEAD:
@@ -260,7 +260,12 @@ class Http1Connection(asyncio.Protocol):
         """What sends body bytes in the framing of the head that is out."""
         if self._framing is BodyFraming.CHUNKED:
             return self._send_chunk
-        return _drop if self._framing is BodyFraming.NONE else self.transport.write
+        return drop if self._framing is BodyFraming.NONE else self.transport.write
+
+    @property
+    def chunk_passer(self) -> Callable[[bytes], None] | None:
+        """What sends chunks that are framed already, where the response is chunked."""
+        return self.transport.write if self._framing is BodyFraming.CHUNKED else None
 
     def send_piece(self, piece: bytes) -> None:
         """Send body bytes in the response's framing."""
@@ -291,10 +296,10 @@ class Http1Connection(asyncio.Protocol):
         self._exchange = None
         self._state = State.LINGERING
         if self._framing is BodyFraming.CLOSE:
-            self._reset_when_flushed = True
             self.transport.set_write_buffer_limits(high=0)
-            if not self.transport.get_write_buffer_size():
-                self._reset()
+            self._reset_when_flushed = self.transport.get_write_buffer_size() > 0
+            if not self._reset_when_flushed:
+                reset(self.transport)
         else:
             self.transport.close()
         self._watch_flush()
@@ -385,13 +390,6 @@ class Http1Connection(asyncio.Protocol):
             self.transport.write_eof()
         self._watch_flush()
 
-    def _reset(self) -> None:
-        """Close with RST: on a body that ends by closing, FIN would say that it is complete."""
-        self._reset_when_flushed = False
-        linger = struct.pack("ii", 1, 0)
-        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self.transport.abort()
-
     def _client_left(self) -> None:
         self.transport.abort()
         self._client_gone()
@@ -400,13 +398,3 @@ class Http1Connection(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.client_gone()
-
-
-def _drop(piece: bytes) -> None:
-    """Send nothing: the response has no body."""
-
-
-def _peer_of(transport: asyncio.BaseTransport) -> Peer:
-    remote = transport.get_extra_info("peername") or ("", 0)
-    local = transport.get_extra_info("sockname") or ("", 0)
-    return Peer(str(remote[0]), int(remote[1]), str(local[0]), int(local[1]))

@@ -85,6 +85,10 @@ class _Guarded:
         except Exception as error:  # noqa: BLE001 - whatever a plugin raises is reported, and its stream broken off
             self._on_defect(error)
 
+    def chunk_received(self, chunk: bytes, piece: bytes) -> None:
+        del chunk  # plugins look at the body
+        self.piece_received(piece)
+
     def response_ended(self) -> None:
         self._relay.response_ended()
 
@@ -96,6 +100,9 @@ class Nobody:
     """Takes the body of a response that came to nothing; it is told no more than one piece."""
 
     def piece_received(self, piece: bytes) -> None:
+        """Drop it."""
+
+    def chunk_received(self, chunk: bytes, piece: bytes) -> None:
         """Drop it."""
 
     def response_ended(self) -> None:

@@ -67,6 +67,7 @@ class Relay:
         "_clock",
         "_downstream",
         "_on_end",
+        "_pass_chunk",
         "_send",
         "_source",
         "_transforms",
@@ -90,6 +91,7 @@ class Relay:
     ) -> None:
         self._downstream = downstream
         self._send: Callable[[bytes], None] = downstream.send_piece
+        self._pass_chunk: Callable[[bytes], None] | None = None
         self._source = source
         self._clock = clock
         self._on_end = on_end
@@ -100,9 +102,14 @@ class Relay:
         self.first_event_at = 0.0
         self.ending: Ending | None = None
 
-    def send_by(self, send: Callable[[bytes], None]) -> None:
-        """Send pieces the framing's own way, which is known once the head is out: one call less for each event."""
+    def send_by(self, send: Callable[[bytes], None], pass_chunk: Callable[[bytes], None] | None = None) -> None:
+        """Send the framing's own way, which is known once the head is out.
+
+        ``send`` takes pieces; ``pass_chunk``, where the client's body is chunked too, takes chunks as they came.
+        """
         self._send = send
+        if not self.changes_length:
+            self._pass_chunk = pass_chunk
 
     # -- from the upstream ----------------------------------------------------------------------------------------------
 
@@ -115,6 +122,16 @@ class Relay:
         if piece:
             self.bytes_sent += len(piece)
             self._send(piece)
+
+    def chunk_received(self, chunk: bytes, piece: bytes) -> None:
+        """Pass one read on that was exactly one chunk: as it is, if it can be."""
+        if self._pass_chunk is None:
+            self.piece_received(piece)
+            return
+        if not self.first_piece_at:
+            self.first_piece_at = self._clock()
+        self._pass_chunk(chunk)
+        self.bytes_sent += len(piece)
 
     def _transform(self, piece: bytes) -> bytes:
         try:
@@ -207,6 +224,17 @@ class EventStreamRelay(Relay):
         if not piece:
             return
         self._send(piece)
+        self.bytes_sent += len(piece)
+        self.events += self._count(piece)
+        if not self.first_event_at:
+            self._note_first()
+
+    def chunk_received(self, chunk: bytes, piece: bytes) -> None:
+        """Pass one read on that was exactly one chunk: as it is, if it can be."""
+        if self._pass_chunk is None:
+            self.piece_received(piece)
+            return
+        self._pass_chunk(chunk)
         self.bytes_sent += len(piece)
         self.events += self._count(piece)
         if not self.first_event_at:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from headgate.errors import GatewayError
 from headgate.timer_wheel import UNSCHEDULED, TimerWheel
 from headgate.upstream.response_reader import ResponseReader, failure
-from headgate.wire.chunked import LAST_CHUNK, encode_chunk
+from headgate.wire.chunked import LAST_CHUNK, SIZE_LINES, encode_chunk
 from headgate.wire.request import ResponseHead
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class State(Enum):
 _SERVING = frozenset({State.WAITING, State.BODY})
 
 
+_CR, _LF = b"\r\n"
 _BODY = State.BODY  # an enum's member costs a look-up through its metaclass, which is felt once per event
 
 
@@ -88,6 +89,9 @@ class BodyReceiver(Protocol):
 
     def piece_received(self, piece: bytes) -> None:
         """Take the body bytes of one read."""
+
+    def chunk_received(self, chunk: bytes, piece: bytes) -> None:
+        """Take a read that was exactly one chunk, as ``chunk`` with its framing and as the body bytes in it."""
 
     def response_ended(self) -> None:
         """Hear that the framing ended properly."""
@@ -216,7 +220,14 @@ class Http1Client(asyncio.Protocol):
         if self.read_timeout_s:
             self.last_read = self.clock()
         reader = self._reader
-        if self._state is not _BODY:
+        if reader.between_chunks and self._body_receiver is not None:
+            size_line = SIZE_LINES[len(data)]
+            if size_line is not None and data.startswith(size_line) and data[-2] == _CR and data[-1] == _LF:
+                self._body_receiver.chunk_received(data, data[len(size_line) : -2])
+                return
+        if self._state is _BODY:
+            reader.feed_body(data)
+        else:
             if self._state is State.IDLE:
                 self.abort()  # nothing was asked: whatever this is, the next response could not be told from it
                 return
@@ -225,8 +236,6 @@ class Http1Client(asyncio.Protocol):
                 self._hand_on_heads(reader)
             if self._state is not _BODY:
                 return
-        else:
-            reader.feed_body(data)
         piece = reader.take_piece()
         if piece is not None and self._body_receiver is not None:
             self._body_receiver.piece_received(piece)
@@ -365,6 +374,7 @@ class Http1Client(asyncio.Protocol):
     def _leave(self, state: State) -> None:
         """Forget the exchange."""
         self._state = state
+        self._reader.between_chunks = False
         self._outgoing = None
         self._head_receiver = None
         self._body_receiver = None

@@ -1,4 +1,7 @@
-"""Responses cut from a connection's bytes by httptools: sans I/O, what one read brings gathered as one piece.
+"""Responses cut from a connection's bytes: sans I/O, what one read brings gathered as one piece.
+
+Heads are parsed by httptools, bodies by us: what ends a body is checked as strictly as what a client sends, and a read
+that is exactly one chunk, which is what most events are, need not be parsed at all.
 
 After each :meth:`ResponseReader.feed` the connection takes what is there, in this order: ``interim`` heads, the
 ``head``, the body's :meth:`~ResponseReader.take_piece`, then ``ended`` or ``trouble``. There is no head where trouble
@@ -14,8 +17,11 @@ from __future__ import annotations
 import httptools
 
 from headgate.errors import GatewayError, Source
+from headgate.wire.chunked import BadChunk, ChunkedDecoder
 from headgate.wire.headers import Field, Headers, valid_value
 from headgate.wire.request import ResponseHead
+
+_HEAD_END = b"\r\n\r\n"
 
 
 def failure(code: str, *, status: int = 502, retryable: bool = False, detail: str = "") -> GatewayError:
@@ -28,19 +34,22 @@ class ResponseReader:
 
     ``content_length`` is None where the head says none; ``close_delimited`` means that only EOF ends the body.
     ``has_extra`` says that bytes stood behind the response's end, ``upgraded`` holds the bytes behind a 101's head,
-    ``is_untouched`` says that nothing has come yet. ``max_head_bytes`` bounds a head with all interim heads before it,
-    and any stretch of a body that is framing and trailers only.
+    ``is_untouched`` says that nothing has come yet, ``between_chunks`` that the next byte begins a chunk.
+    ``max_head_bytes`` bounds a head with all interim heads before it.
     """
 
     __slots__ = (
+        "_decoder",
         "_fields",
+        "_head_bytes",
+        "_last_bytes",
         "_max_head_bytes",
         "_no_body",
         "_parser",
         "_piece",
-        "_pieces",
         "_reason",
-        "_silent_bytes",
+        "_remaining",
+        "between_chunks",
         "close_delimited",
         "content_length",
         "ended",
@@ -55,16 +64,20 @@ class ResponseReader:
 
     def __init__(self, max_head_bytes: int) -> None:
         self._max_head_bytes = max_head_bytes
-        self._parser = httptools.HttpResponseParser(self)
-        self._no_body = False
-        self._reset()
+        self.start(no_body=False)
 
-    def _reset(self) -> None:
+    def start(self, *, no_body: bool) -> None:
+        """Expect the response to a new request; ``no_body`` for one to HEAD."""
+        self._no_body = no_body
+        self._parser = httptools.HttpResponseParser(self)
         self._fields: list[Field] = []
         self._reason = b""
-        self._silent_bytes = 0
+        self._head_bytes = 0
+        self._last_bytes = b""
         self._piece: bytes | None = None
-        self._pieces: list[bytes] | None = None
+        self._decoder: ChunkedDecoder | None = None
+        self._remaining = 0
+        self.between_chunks = False
         self.interim: list[ResponseHead] = []
         self.head: ResponseHead | None = None
         self.content_length: int | None = None
@@ -76,70 +89,69 @@ class ResponseReader:
         self.trouble: GatewayError | None = None
         self.upgraded: bytes | None = None
 
-    def start(self, *, no_body: bool) -> None:
-        """Expect the response to a new request; ``no_body`` for one to HEAD."""
-        if self._no_body:  # llhttp still waits for the body that a response to HEAD announces
-            self._parser = httptools.HttpResponseParser(self)
-        self._no_body = no_body
-        self._reset()
-
     @property
     def is_untouched(self) -> bool:
         """Whether no byte of a response has come."""
-        return self.head is None and not self._silent_bytes
+        return not self._head_bytes
 
     def feed(self, data: bytes) -> None:
-        """Parse what one read brought."""
-        had_head = self.head is not None
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self.upgraded = data[upgrade.args[0] :]
-        except httptools.HttpParserError as error:
-            if self.ended:
-                self.has_extra = True
-            else:
-                self._note("protocol_error", str(error))
-        if self._piece is not None or (self.head is not None and not had_head):
-            self._silent_bytes = 0
-        elif not self.ended:
-            self._count_silent(len(data))
-        if self.ended and not had_head and not self.has_body and not _ends_head(data):
-            self.has_extra = True
+        """Read what one read brought."""
+        while self.head is None and self.trouble is None and data:
+            data = self._feed_head(data)
+        if self.head is not None and data:
+            self.feed_body(data)
 
     def feed_body(self, data: bytes) -> None:
-        """Parse what one read brought behind the head: :meth:`feed` without what concerns heads."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            if self.ended:
-                self.has_extra = True
-            else:
-                self._note("protocol_error", str(error))
-        if self._piece is not None:
-            self._silent_bytes = 0
-        elif not self.ended:
-            self._count_silent(len(data))
+        """Read what one read brought behind the head."""
+        if self.ended:
+            self.has_extra = True
+        elif self._decoder is not None:
+            self._feed_chunks(self._decoder, data)
+        elif self.close_delimited:
+            self._piece = data
+        else:
+            self._piece = data[: self._remaining]
+            self._remaining -= len(self._piece)
+            self.ended = not self._remaining
+            self.has_extra = len(self._piece) < len(data)
 
     def take_piece(self) -> bytes | None:
         """Give the body bytes of the last read as one piece, or None."""
-        piece = self._piece
-        if piece is None:
-            return None
-        self._piece = None
-        if self._pieces is not None:
-            piece = b"".join(self._pieces)
-            self._pieces = None
+        piece, self._piece = self._piece, None
         return piece
 
-    def _count_silent(self, count: int) -> None:
-        """Bound what the parser keeps, or reads without an end, while it gives out nothing."""
-        self._silent_bytes += count
-        if self._silent_bytes > self._max_head_bytes:
-            if self.head is None:
-                self._note("head_too_large", f"more than {self._max_head_bytes} bytes of head")
-            else:
-                self._note("protocol_error", f"more than {self._max_head_bytes} bytes of framing or trailers")
+    def _feed_chunks(self, decoder: ChunkedDecoder, data: bytes) -> None:
+        try:
+            self._piece = decoder.feed(data) or None
+        except BadChunk as error:
+            self._piece = decoder.decoded or None
+            self._note("protocol_error", str(error))
+        self.between_chunks = decoder.is_between_chunks
+        if decoder.done:
+            self.ended = True
+            self.has_extra = bool(decoder.rest)
+
+    def _feed_head(self, data: bytes) -> bytes:
+        """Feed the parser up to a head's end; give what stands behind it."""
+        joined = self._last_bytes + data
+        end = joined.find(_HEAD_END)
+        of_head = len(data) if end < 0 else end + len(_HEAD_END) - len(self._last_bytes)
+        self._last_bytes = joined[-3:] if end < 0 else b""
+        self._head_bytes += of_head
+        if self._head_bytes > self._max_head_bytes:
+            self._note("head_too_large", f"more than {self._max_head_bytes} bytes of head")
+            return b""
+        heads = len(self.interim)
+        try:
+            self._parser.feed_data(data[:of_head])
+        except httptools.HttpParserUpgrade:
+            self.upgraded = data[of_head:]
+            return b""
+        except httptools.HttpParserError as error:
+            self._note("protocol_error", str(error))
+        if (self.head is None and len(self.interim) == heads) != (end < 0):
+            self._note("protocol_error", "a head that ends otherwise than with an empty line")
+        return data[of_head:]
 
     def _note(self, code: str, detail: str) -> None:
         """Keep the first error of a response: callbacks must not raise into the parser."""
@@ -150,8 +162,6 @@ class ResponseReader:
 
     def on_message_begin(self) -> None:
         """Begin a head."""
-        if self.ended or self.head is not None:
-            self.has_extra = True
         self._fields = []
         self._reason = b""
 
@@ -160,9 +170,7 @@ class ResponseReader:
         self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a field, unless it is a trailer: those are dropped."""
-        if self.head is not None:
-            return
+        """Keep a field."""
         value = value.rstrip(b" \t")
         if not valid_value(value):
             self._note("protocol_error", "a header value holds a control character")
@@ -170,8 +178,6 @@ class ResponseReader:
 
     def on_headers_complete(self) -> None:
         """Keep the head; the connection takes it once the read is parsed."""
-        if self.has_extra:
-            return
         head = ResponseHead(self._parser.get_status_code(), self._reason, Headers(self._fields))
         self._check(head)
         if self.trouble is not None:
@@ -182,6 +188,8 @@ class ResponseReader:
             self.head = head
             self._set_framing(head)
 
+    # -- framing ------------------------------------------------------------------------------------------------------
+
     def _check(self, head: ResponseHead) -> None:
         lengths = head.headers.get_all(b"content-length")
         codings = head.headers.get_all(b"transfer-encoding")
@@ -189,8 +197,6 @@ class ResponseReader:
             self._note("protocol_error", "a version or status that is not HTTP/1.1's")
         elif not valid_value(head.reason):
             self._note("protocol_error", "the reason phrase holds a control character")
-        elif sum(len(name) + len(value) + 4 for name, _, value in self._fields) > self._max_head_bytes:
-            self._note("head_too_large", f"more than {self._max_head_bytes} bytes of head")
         elif len(lengths) > 1 or (lengths and codings):
             self._note("protocol_error", "contradictory framing")
         elif codings and [coding.lower() for coding in codings] != [b"chunked"]:
@@ -210,35 +216,11 @@ class ResponseReader:
         self.content_length = None if length is None else int(length)
         self.has_body = not self._no_body and head.status not in {101, 204, 304}
         self.close_delimited = self.has_body and not chunked and length is None
-        options = head.headers.tokens(b"connection")
+        options = head.headers.tokens(b"connection") | head.headers.tokens(b"proxy-connection")
         is_1_0 = self._parser.get_http_version() == "1.0"
         self.keep_alive = b"close" not in options and (not is_1_0 or (b"keep-alive" in options and not chunked))
-        self.ended = not self.has_body
-
-    def on_body(self, body: bytes) -> None:
-        """Keep a piece."""
-        if self.ended:
-            self.has_extra = True
-        elif self._piece is None:
-            self._piece = body
-        elif self._pieces is None:
-            self._pieces = [self._piece, body]
-        else:
-            self._pieces.append(body)
-
-    def on_chunk_header(self) -> None:
-        """Note a chunk where no body belongs."""
-        if self.ended:
-            self.has_extra = True
-
-    def on_message_complete(self) -> None:
-        """Note the end, unless it is that of an interim head."""
-        if self.head is not None:
-            self.ended = True
-            # Where the parser sees a reason to close that is not seen here, it would refuse the next response.
-            self.keep_alive = self.keep_alive and (self._no_body or self._parser.should_keep_alive())
-
-
-def _ends_head(data: bytes) -> bool:
-    """Say whether the read that ended a head brought nothing behind it, its empty line perhaps cut."""
-    return data.endswith(b"\r\n\r\n") or data in {b"\n\r\n", b"\r\n", b"\n"}
+        self._remaining = self.content_length or 0
+        if chunked and self.has_body:
+            self._decoder = ChunkedDecoder()
+            self.between_chunks = True
+        self.ended = not (self.has_body and (chunked or self.close_delimited or self._remaining))

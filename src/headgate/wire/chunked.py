@@ -13,6 +13,8 @@ MAX_TRAILER_BYTES = 16384
 LAST_CHUNK = b"0\r\n\r\n"
 
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
+_UNFINISHED_SIZE_LINE = re.compile(rb"(?:[0-9A-Fa-f]{1,16}(?:[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?)?\r?)?")
+_PLAIN_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
 _TRAILER_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
 
 
@@ -28,25 +30,36 @@ def encode_chunk(piece: bytes) -> bytes:
 class ChunkedDecoder:
     """Takes the coded bytes in any cuts, gives the body bytes; holds at most one line of framing.
 
-    ``done`` is true once the last chunk and the trailer section have passed; bytes behind them are in ``rest``.
+    ``done`` is true once the last chunk and the trailer section have passed; bytes behind them are in ``rest``. After
+    a BadChunk ``decoded`` has what the same call had decoded before it.
     """
 
-    __slots__ = ("_line", "_remaining", "_state", "_trailer_bytes", "done", "rest")
+    __slots__ = ("_line", "_remaining", "_state", "_trailer_bytes", "decoded", "done", "rest")
 
     def __init__(self) -> None:
         self._state: Callable[[bytes, int, list[bytes]], int] = self._size
         self._line = b""
         self._remaining = 0
         self._trailer_bytes = 0
+        self.decoded = b""
         self.done = False
         self.rest = b""
+
+    @property
+    def is_between_chunks(self) -> bool:
+        """Whether the next byte begins a chunk."""
+        return self._state == self._size and not self._line
 
     def feed(self, data: bytes) -> bytes:
         """Give the body bytes that ``data`` completes; raises BadChunk."""
         pieces: list[bytes] = []
         position = 0
-        while position < len(data) and not self.done:
-            position = self._state(data, position, pieces)
+        try:
+            while position < len(data) and not self.done:
+                position = self._state(data, position, pieces)
+        except BadChunk:
+            self.decoded = b"".join(pieces)
+            raise
         if self.done:
             self.rest = data[position:]
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
@@ -67,7 +80,12 @@ class ChunkedDecoder:
             raise BadChunk("a framing line ends with a bare LF")
         return line[:-1], end + 1
 
-    def _size(self, data: bytes, position: int, _: list[bytes]) -> int:
+    def _size(self, data: bytes, position: int, pieces: list[bytes]) -> int:
+        if not self._line:
+            position = _take_whole_chunks(data, position, pieces)
+        end = data.find(b"\n", position)
+        if _UNFINISHED_SIZE_LINE.fullmatch(self._line + data[position : len(data) if end < 0 else end]) is None:
+            raise BadChunk("a chunk size is malformed")
         line, position = self._take_line(data, position)
         if line is None:
             return position
@@ -109,3 +127,37 @@ class ChunkedDecoder:
         if _TRAILER_LINE.fullmatch(line) is None:
             raise BadChunk("a trailer field is malformed")
         return position
+
+
+def _take_whole_chunks(data: bytes, position: int, pieces: list[bytes]) -> int:
+    """Take the chunks that are whole in ``data`` at one go; give the position of the first byte that is left."""
+    while match := _PLAIN_SIZE.match(data, position):
+        start = match.end()
+        end = start + int(match[1], 16)
+        if start == end or data[end : end + 2] != b"\r\n":
+            break
+        pieces.append(data[start:end])
+        position = end + 2
+    return position
+
+
+class _SizeLines(dict[int, bytes | None]):
+    """By the length of a whole chunk, the only size line in lower case that it can begin with, or None."""
+
+    def __missing__(self, length: int) -> bytes | None:
+        if length > MAX_SINGLE_BYTES:
+            return None
+        line = None
+        for digits in range(1, 5):
+            size = length - digits - 4
+            if size > 0 and len(f"{size:x}") == digits:
+                line = b"%x\r\n" % size
+        self[length] = line
+        return line
+
+
+MAX_SINGLE_BYTES = 16 * 1024
+"""Up to this length a read is looked at as one chunk."""
+
+SIZE_LINES = _SizeLines()
+"""``SIZE_LINES[len(data)]``: if ``data`` is exactly one chunk, this is its size line, and all between it and the last CRLF is body."""
