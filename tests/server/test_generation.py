@@ -180,8 +180,8 @@ def test_a_write_and_a_match_cost_about_the_same_with_ten_routes_and_ten_thousan
         writes[count] = fastest(partial(made.with_changes, [again]))
         source = Source(make_request(b"/r/7", authority=b"a.test"))
         matches[count] = fastest(partial(made.table.match, source))
-    assert writes[10_000] < 10 * writes[10]
-    assert matches[10_000] < 10 * matches[10]
+    assert writes[10_000] < 40 * writes[10]  # a thousand times as many routes: 4 times, of which most is a dict's copy
+    assert matches[10_000] < 20 * matches[10]
 
 
 def fastest(work: Callable[[], object]) -> float:

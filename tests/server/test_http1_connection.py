@@ -25,6 +25,11 @@ async def big(received: Received, wire: Wire) -> None:
         await wire.send(bytes(min(65536, length - start)))
 
 
+async def whole(received: Received, wire: Wire) -> None:
+    """The same, in one write."""
+    await wire.respond(200, bytes(int(received.query)))
+
+
 async def never(_: Received, wire: Wire) -> None:
     await wire.gone()
 
@@ -96,6 +101,26 @@ def test_no_request_is_begun_while_the_client_takes_no_responses() -> None:
         for _ in range(5):
             assert len(client.read_response().body) == size
         gateway.record(count=5)
+
+
+def test_small_responses_that_nobody_takes_do_not_pile_up() -> None:
+    size, requests = 30_000, 1000
+    with Origin() as origin, served(origin) as gateway, Client(gateway.port, receive_buffer_bytes=4096) as client:
+        origin.on("/whole", whole)
+        for _ in range(requests):
+            client.get(f"/whole?{size}")
+        eventually(lambda: gateway.call(blocked(gateway)), "blocked")
+        seen: list[int] = []
+
+        def stands() -> bool:
+            seen.append(len(origin.requests))
+            return len(seen) > 40 and seen[-40] == seen[-1]
+
+        eventually(stands, "a stand")
+        assert seen[-1] < requests
+        assert gateway.call(unsent(gateway)) < WRITE_BUFFER_BYTES + 2 * size
+        for _ in range(requests):
+            assert len(client.read_response().body) == size
 
 
 def blocked(gateway: RunningGateway) -> Any:

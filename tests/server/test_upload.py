@@ -137,6 +137,21 @@ def test_an_answer_before_the_end_of_the_upload_ends_the_connection() -> None:
         assert origin.connections_opened == 2
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"), [(b"Content-Length: 4\r\n\r\nbody", True), (b"Content-Length: 4\r\n\r\nbo", False)]
+)
+def test_a_body_that_nobody_wants_is_dropped_if_all_of_it_is_there(sent: bytes, kept: bool) -> None:
+    with RunningGateway() as gateway, Client(gateway.port) as client:
+        client.send(b"POST /nowhere HTTP/1.1\r\nHost: a\r\n" + sent)
+        response = client.read_response()
+        assert (response.status, response.get(b"connection")) == (404, None if kept else b"close")
+        if kept:
+            client.get("/nowhere")
+            assert client.read_response().status == 404
+        else:
+            assert client.read_end() == "fin"
+
+
 # Expect: 100-continue.
 
 

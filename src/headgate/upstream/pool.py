@@ -101,10 +101,8 @@ class Pool:
                 server_hostname=tls.server_name if tls else None,
             )
         except BaseException:
-            if (
-                client.transport is not None
-            ):  # made, and whoever waited for it is gone: uvloop tells the protocol nothing
-                client.abort()
+            if client.transport is not None:
+                client.abort()  # whoever waited for it was cancelled, and uvloop does not tell a protocol of its end
             raise
         if not client.is_usable:
             raise ConnectionResetError("closed as soon as it was made")
