@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from headgate.config.change import Change
 from headgate.config.check import check_file, is_routes_file
 from headgate.config.invalid_configuration import InvalidConfiguration
 
@@ -94,3 +95,18 @@ def test_a_file_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
     path = tmp_path / "none.yaml"
     [problem] = check_file(path, NoPlugins(), {})
     assert str(problem) == f"{path}: cannot be read: No such file or directory"
+
+
+def test_what_is_valid_but_does_not_compile_is_a_problem_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "routes.yaml"
+    file.write_text(
+        "global_rules:\n  - {id: 1, plugins: {}}\n"
+        "upstreams:\n  - id: 1\n    scheme: grpc\n    nodes: {'127.0.0.1:1': 1}\n#END\n"
+    )
+
+    def admit(change: Change) -> None:
+        if change.kind == "upstreams":
+            raise InvalidConfiguration("does not compile", location=("scheme",))
+
+    problems = check_file(file, NoPlugins(), {}, admit=admit)
+    assert [str(problem) for problem in problems] == [f"{file}:5:13: upstreams[0].scheme: does not compile"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -30,19 +31,29 @@ def test_reopens_after_a_rotation(tmp_path: Path) -> None:
     log.reopen()
     log.write({"n": 2})
     assert log.close()
-    assert json.loads((tmp_path / "access.log.1").read_text()) == {"n": 1}
-    assert json.loads(path.read_text()) == {"n": 2}
+    assert json.loads((tmp_path / "access.log.1").read_text())["n"] == 1
+    assert json.loads(path.read_text())["n"] == 2
+
+
+def test_a_record_says_when_it_was_written(tmp_path: Path) -> None:
+    log = AccessLog(str(tmp_path / "log"), counters=Counters.private())
+    before = datetime.now(UTC)
+    log.write({"a": 1})
+    assert log.close()
+    record = json.loads((tmp_path / "log").read_text())
+    assert list(record) == ["timestamp", "a"]
+    assert before - timedelta(milliseconds=1) <= datetime.fromisoformat(record["timestamp"]) <= datetime.now(UTC)
 
 
 def test_what_does_not_fit_is_dropped_and_counted(tmp_path: Path) -> None:
     counters = Counters.private()
-    log = AccessLog(str(tmp_path / "log"), counters=counters, limit_bytes=10)
+    log = AccessLog(str(tmp_path / "log"), counters=counters, limit_bytes=50)
     log.write({"a": 1})
-    log.write({"a": "longer than ten bytes"})
+    log.write({"a": "longer than what is left of fifty bytes"})
     log.write({"numbers": list(range(5000))})
     assert log.close()
     assert counters.slots[ACCESS_LOG_DROPPED] == 2
-    assert (tmp_path / "log").read_bytes() == b'{"a":1}\n'
+    assert json.loads((tmp_path / "log").read_bytes())["a"] == 1
 
 
 def test_off_writes_nothing() -> None:

@@ -13,7 +13,7 @@ from headgate.config.invalid_configuration import InvalidConfiguration
 from headgate.errors import GatewayError
 from headgate.plugins.catalog import Catalog
 from headgate.routing.bucket import NeedsForm
-from headgate.server.generation import Generation
+from headgate.server.generation import Generation, Trial
 
 EMPTY = Generation.empty(Catalog())
 
@@ -191,3 +191,11 @@ def fastest(work: Callable[[], object]) -> float:
         work()
         times.append(time.perf_counter() - began)
     return min(times)
+
+
+def test_a_trial_takes_what_compiles_and_leaves_out_the_rest() -> None:
+    trial = Trial(Catalog())
+    trial.admit(change("global_rules", "1", {"plugins": {"cors": {}}}))
+    with pytest.raises(InvalidConfiguration, match=r"plugin \[cors\] of global rule \[2\] is in another global rule"):
+        trial.admit(change("global_rules", "2", {"plugins": {"cors": {}}}))
+    trial.admit(change("global_rules", "2", {"plugins": {"request-id": {}}}))

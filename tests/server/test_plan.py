@@ -104,3 +104,8 @@ def test_plugins_that_cannot_work_are_refused() -> None:
     route = effective(Route.model_validate({"id": "1", "uri": "/", "plugins": {"sse": {"proxy_read_timeout": -1}}}))
     with pytest.raises(InvalidConfiguration):
         compile_plan(route, None, Catalog())
+
+
+def test_an_upstream_that_would_have_to_be_discovered_is_refused() -> None:
+    with pytest.raises(InvalidConfiguration, match="service discovery is not there yet; give nodes"):
+        compiled(nodes=None, service_name="s", discovery_type="dns")

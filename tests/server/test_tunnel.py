@@ -179,3 +179,11 @@ def test_stopping_ends_a_tunnel() -> None:
         assert client.read_rest() == b""
         assert gateway.ending() == "drain"
         assert origin.closed(0)
+
+
+def test_a_change_to_http2_is_not_passed_on() -> None:
+    with Origin() as origin, RunningGateway([route("talk", "/*", origin.address, enable_websocket=True)]) as gateway:
+        fields = ((b"Connection", b"Upgrade, HTTP2-Settings"), (b"Upgrade", b"h2c"), (b"HTTP2-Settings", b"AAMAAABk"))
+        assert get(gateway.port, "/hello", *fields).status == 200
+        received = origin.request(0)
+        assert [received.get(name) for name in (b"upgrade", b"connection", b"http2-settings")] == [None, None, None]

@@ -93,8 +93,10 @@ def check(file: Annotated[Path, typer.Argument(help="headgate.yaml or a routes f
     """Say every problem of a settings or routes file with its place; exit 1 if there is one."""
     from headgate.config.check import check_file  # noqa: PLC0415
     from headgate.plugins.catalog import Catalog  # noqa: PLC0415
+    from headgate.server.generation import Trial  # noqa: PLC0415
 
-    problems = check_file(file, Catalog(), os.environ)
+    catalog = Catalog()
+    problems = check_file(file, catalog, os.environ, admit=Trial(catalog).admit)
     if problems:
         _fail(*map(str, problems))
     print(f"{file}: no problem found")

@@ -8,21 +8,27 @@ from pathlib import Path
 
 from headgate.config.document_file import is_json, parse_document, read_text
 from headgate.config.problem import ConfigurationError, Problem
-from headgate.config.routes_file import SECTIONS, read_routes
+from headgate.config.routes_file import SECTIONS, Admit, read_routes
 from headgate.config.settings import WrittenSettings
 from headgate.config.settings_sources import load
 from headgate.config.validation import PluginCatalog
 
 
-def check_file(path: Path, plugins: PluginCatalog, environ: Mapping[str, str] = os.environ) -> list[Problem]:
+def check_file(
+    path: Path,
+    plugins: PluginCatalog,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    admit: Admit = lambda _: None,
+) -> list[Problem]:
     """Give all problems of a file, in the order of its text; none = ``headgate run`` would take it.
 
     The file's top-level keys say which of the two kinds it is. ``environ`` is what a run would have: ``HEADGATE_…``
-    over the settings, ``${{NAME}}`` in the routes.
+    over the settings, ``${{NAME}}`` in the routes; ``admit`` says whether an item that is valid also compiles.
     """
     try:
         if is_routes_file(path):
-            return list(read_routes(path, plugins, environ).problems)
+            return list(read_routes(path, plugins, environ, admit=admit).problems)
         load(path, environ, {})
     except ConfigurationError as error:
         return error.problems

@@ -8,7 +8,7 @@ YAML file counts only when it ends in ``#END``, so that one that is still being 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,13 +57,23 @@ class RoutesFileResult:
     problems: tuple[Problem, ...]
 
 
-def read_routes(path: Path, plugins: PluginCatalog, environ: Mapping[str, str] = os.environ) -> RoutesFileResult:
+Admit = Callable[[Change], None]
+"""Takes a valid item; raises InvalidConfiguration for one that cannot work together with those before it."""
+
+
+def read_routes(
+    path: Path,
+    plugins: PluginCatalog,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    admit: Admit = lambda _: None,
+) -> RoutesFileResult:
     """Read a routes file. ``environ`` gives the values of ``${{NAME}}``. Raises RoutesFileError."""
     try:
         document = parse_routes(read_text(path), path)
     except DocumentError as error:
         raise RoutesFileError(error.problems) from None
-    return _Reading(document, plugins, environ).result()
+    return _Reading(document, plugins, environ, admit).result()
 
 
 def parse_routes(text: str, path: Path) -> Document:
@@ -86,9 +96,10 @@ def parse_routes(text: str, path: Path) -> Document:
 class _Reading:
     """One pass over a document: its good items, and its problems."""
 
-    def __init__(self, document: Document, plugins: PluginCatalog, environ: Mapping[str, str]) -> None:
+    def __init__(self, document: Document, plugins: PluginCatalog, environ: Mapping[str, str], admit: Admit) -> None:
         self._document = document
         self._plugins = plugins
+        self._admit = admit
         self._environ = environ
         self._flawed = {at[:2] for at, _ in document.flaws}
         self._problems = [problem for _, problem in document.flaws]
@@ -139,11 +150,16 @@ class _Reading:
             line = self._document.place((kind, first))[0]
             self._add((*at, "id"), f"found duplicate id {id_} in {kind}, first on line {line}")
         elif self._is_valid(kind, value, at) and self._refers_well(kind, value, at):
-            self._good[kind, id_] = {**value, "id": id_}
+            good = {**value, "id": id_}
+            if self._passes(lambda: self._admit(Change(kind, id_, good)), at):
+                self._good[kind, id_] = good
 
     def _is_valid(self, kind: Kind, value: dict[str, Any], at: Steps) -> bool:
+        return self._passes(lambda: validate(kind, value, self._plugins), at)
+
+    def _passes(self, check: Callable[[], object], at: Steps) -> bool:
         try:
-            validate(kind, value, self._plugins)
+            check()
         except InvalidConfiguration as error:
             self._add((*at, *error.location), error.text)
             return False

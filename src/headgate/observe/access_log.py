@@ -6,6 +6,7 @@ Invariant: ``write`` never waits for the reader of the log; what does not fit is
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 from headgate.observe.counters import ACCESS_LOG_DROPPED, Counters
@@ -37,7 +38,7 @@ class AccessLog:
         if self._writer is None:
             return
         try:
-            line = encode_line(record)
+            line = encode_line({"timestamp": _now(), **record})
         except ValueError:
             self._writer.drop(1)
             return
@@ -54,3 +55,7 @@ class AccessLog:
 
     def _count(self, lines: int) -> None:
         self._counters.slots[ACCESS_LOG_DROPPED] += lines
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -135,6 +135,17 @@ class Generation:
         return generation
 
 
+class Trial:
+    """A generation that nobody serves: to see whether changes compile together."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._generation = Generation.empty(catalog)
+
+    def admit(self, change: Change) -> None:
+        """Add a change; raises InvalidConfiguration, and leaves it out, if it does not compile with those before it."""
+        self._generation = self._generation.with_changes([change], eager=True)
+
+
 class _Edit:
     """A generation being made: a dict is copied when it is first touched."""
 

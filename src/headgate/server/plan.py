@@ -69,6 +69,12 @@ def compile_upstream(upstream: model.Upstream, *, ca_file: Path | None) -> Upstr
             "use http or https",
             location=("scheme",),
         )
+    if upstream.nodes is None:
+        raise InvalidConfiguration(
+            'invalid configuration: property "service_name" validation failed: service discovery is not there yet; '
+            "give nodes",
+            location=("service_name",),
+        )
     pool = upstream.keepalive_pool
     nodes = [(_target(upstream, node, ca_file), node.weight, node.priority) for node in upstream.endpoints]
     return Upstream(

@@ -41,10 +41,14 @@ def make(
 
 
 def upgrade_of(request: Request) -> bytes | None:
-    """Give the protocol that the client asks to change to (RFC 9110 §7.8), or None."""
+    """Give the protocol that the client asks to change to (RFC 9110 §7.8), or None.
+
+    Only WebSocket: in a tunnel of HTTP/2 (``h2c``) requests would pass that no route has seen.
+    """
     if not request.minor_version or b"upgrade" not in request.headers.tokens(b"connection"):
         return None
-    return request.headers.get(b"upgrade")
+    protocol = request.headers.get(b"upgrade")
+    return protocol if protocol is not None and protocol.lower() == b"websocket" else None
 
 
 def choose_host(request: Request, outgoing: UpstreamRequest, upstream: Upstream, target: Target) -> bytes:
