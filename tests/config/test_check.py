@@ -109,4 +109,4 @@ def test_what_is_valid_but_does_not_compile_is_a_problem_with_its_place(tmp_path
             raise InvalidConfiguration("does not compile", location=("scheme",))
 
     problems = check_file(file, NoPlugins(), {}, admit=admit)
-    assert [str(problem) for problem in problems] == [f"{file}:5:13: upstreams[0].scheme: does not compile"]
+    assert [str(problem) for problem in problems] == [f"{file}:5:5: upstreams[0].scheme: does not compile"]

@@ -108,4 +108,4 @@ def test_plugins_that_cannot_work_are_refused() -> None:
 
 def test_an_upstream_that_would_have_to_be_discovered_is_refused() -> None:
     with pytest.raises(InvalidConfiguration, match="service discovery is not there yet; give nodes"):
-        compiled(nodes=None, service_name="s", discovery_type="dns")
+        compile_upstream(Model(service_name="s", discovery_type="dns"), ca_file=None)
