@@ -23,8 +23,9 @@ from tests.system.marked_processes import Mark
 
 REPOSITORY = Path(__file__).parents[2]
 HEADGATE = [sys.executable, "-m", "headgate", "demo"]
-MAKE = ["make", "--no-print-directory", "-C", str(REPOSITORY), f"VENV={sys.prefix}"]
-MAKE += ["--old-file", f"{sys.prefix}/.installed", "demo"]  # what runs the tests is installed: nothing to install again
+VENV = os.path.relpath(sys.prefix, REPOSITORY)  # make cannot take a space in a name, which the checkout's own may have
+MAKE = ["make", "--no-print-directory", "-C", str(REPOSITORY), f"VENV={VENV}"]
+MAKE += ["--old-file", f"{VENV}/.installed", "demo"]  # what runs the tests is installed: nothing to install again
 WAIT_S = 60.0
 FOREIGN = {"HEADGATE_WORKERS": "nonsense", "HEADGATE_LISTEN": "192.0.2.1:1", "HEADGATE_ADMIN_KEYS": "[{}]"}
 """Settings of some other headgate on the machine, none of which would start."""
