@@ -66,6 +66,26 @@ def test_a_response_without_a_request_phase_gets_no_id() -> None:
     ("conf", "text"),
     [
         ({"header_name": "a b"}, 'property "header_name" validation failed: invalid field character'),
+        (
+            {"header_name": "Content-Length"},
+            'property "header_name" validation failed: header Content-Length belongs to the connection and can not be changed',
+        ),
+        (
+            {"header_name": "transfer-encoding"},
+            'property "header_name" validation failed: header transfer-encoding belongs to the connection and can not be changed',
+        ),
+        (
+            {"header_name": "Host"},
+            'property "header_name" validation failed: header Host belongs to the connection and can not be changed',
+        ),
+        (
+            {"header_name": "Connection"},
+            'property "header_name" validation failed: header Connection belongs to the connection and can not be changed',
+        ),
+        (
+            {"header_name": "Expect"},
+            'property "header_name" validation failed: header Expect belongs to the connection and can not be changed',
+        ),
         ({"header_name": ""}, 'property "header_name" validation failed: string too short, expected at least 1, got 0'),
         ({"algorithm": "serial"}, 'property "algorithm" validation failed: matches none of the enum values'),
         (

@@ -6,6 +6,7 @@ Invariant: when in doubt a value is masked; a masked log line is a nuisance, a l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from urllib.parse import unquote_plus
 
@@ -13,8 +14,9 @@ MASK = "***"
 MAX_TARGET_BYTES = 2048
 """A longer target is cut, with ``…`` at its end, before it is looked at: the work per line is bounded."""
 
-_ENDINGS = ("token", "secret", "password", "passwd", "signature", "apikey", "jwt", "credential", "credentials")
-_WORDS = frozenset({"key", "sig", "auth", "authorization", "pwd", "pass", "session", "sid"})
+_ENDINGS = ("token", "secret", "password", "passwd", "signature", "apikey", "jwt", "credential")
+_WORDS = frozenset({"key", "sig", "auth", "authorization", "pwd", "pass", "session", "sid", "bearer"})
+_WORD = re.compile(r"[^\W_]+")
 _NAMES = frozenset({"code", "state", "ticket", "assertion"})
 
 
@@ -49,5 +51,6 @@ def _is_secret(name: str, extra: Collection[str]) -> bool:
     name = (unquote_plus(name) if "%" in name else name).strip("+ ").lower()
     if name in extra or name in _NAMES:
         return True
-    word = name.replace("-", "_").replace(".", "_").removesuffix("[]").rpartition("_")[2]
-    return word in _WORDS or word.endswith(_ENDINGS)
+    words = _WORD.findall(name)
+    singular = [word.removesuffix("s") for word in words]
+    return not _WORDS.isdisjoint(words + singular) or any(word.endswith(_ENDINGS) for word in singular)

@@ -84,6 +84,8 @@ class Cors(Plugin):
         allowed = self._origins.allowed(origin)
         if allowed is not None:
             self._allow(allowed, exchange.request.headers, head.headers)
+        else:  # what the upstream allows must not open what the list here closes
+            head.headers.fields = [field for field in head.headers if not field[0].startswith(b"access-control-")]
         timing = self._timing_origins.allowed(origin)
         if timing is not None:
             head.headers.set(b"Timing-Allow-Origin", timing)

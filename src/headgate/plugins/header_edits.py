@@ -13,11 +13,9 @@ from typing import Any, Self
 from headgate.config.validation_texts import wrong_type
 from headgate.expressions.template import Template
 from headgate.expressions.variables import VariableSource
+from headgate.plugins.header_text import OF_THE_CONNECTION
 from headgate.plugins.variables import plugin_template
-from headgate.wire.headers import HOP_BY_HOP, Headers, valid_name, valid_value
-
-_FRAMING = HOP_BY_HOP | {b"content-length"}
-"""Fields that the connection itself writes; a plugin that did would break the framing of the body."""
+from headgate.wire.headers import Headers, valid_name, valid_value
 
 _GROUPS: dict[str, type] = {"set": dict, "add": dict, "remove": list}
 
@@ -96,6 +94,6 @@ def _checked_name(name: object) -> bytes:
         raise ValueError("invalid field length in header")
     if not valid_name(field):
         raise ValueError("invalid field character in header")
-    if field.lower() in _FRAMING:
+    if field.lower() in OF_THE_CONNECTION:
         raise ValueError(f"header {name} belongs to the connection and can not be changed")
     return field

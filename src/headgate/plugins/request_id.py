@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from headgate.plugins.api import Exchange, Plugin, PluginConfig
-from headgate.plugins.header_text import HeaderName
+from headgate.plugins.header_text import FreeHeaderName
 from headgate.plugins.identifiers import ksuid, nanoid, range_id, uuid4, uuid7
 from headgate.wire.request import ResponseHead
 
@@ -28,7 +28,9 @@ class RangeIdConfig(PluginConfig):
 class RequestIdConfig(PluginConfig):
     """Attributes of ``request-id``."""
 
-    header_name: HeaderName = Field("X-Request-Id", min_length=1, max_length=256, description="The header with the id.")
+    header_name: FreeHeaderName = Field(
+        "X-Request-Id", min_length=1, max_length=256, description="The header with the id."
+    )
     include_in_response: bool = Field(
         True, description="Whether the response carries the id too, unless the upstream set that header itself."
     )
