@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -39,13 +40,14 @@ EVENT_STREAM: Fields = (b"Content-Type", b"text/event-stream")
 class Origin:
     """An upstream server for the length of a ``with`` block.
 
-    ``port`` 0 takes a free one; give one to come back where another origin was. ``requests`` and ``connections`` list
+    ``port`` 0 takes a free one; give one to come back where another origin was. ``tls`` makes it speak HTTPS. ``requests`` and ``connections`` list
     everything in order of arrival. All waiting methods take ``timeout_s`` (default 30) and raise AssertionError.
     """
 
-    def __init__(self, *, port: int = 0, host: str = "127.0.0.1") -> None:
+    def __init__(self, *, port: int = 0, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         self.host = host
         self.port = port
+        self._tls = tls
         self.requests: list[Received] = []
         self.connections: list[Wire] = []
         self.errors: list[BaseException] = []
@@ -152,7 +154,7 @@ class Origin:
 
     async def _serve(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(self._accept, sock=listener)
+        server = await loop.create_server(self._accept, sock=listener, ssl=self._tls)
         self._started.set()
         await self._stop.wait()
         server.close()

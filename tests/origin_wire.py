@@ -136,7 +136,7 @@ class Wire(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._record("fin")
-        return True  # half open: the handler decides what still goes out
+        return self.transport.can_write_eof()  # half open, except TLS: the handler decides what still goes out
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True

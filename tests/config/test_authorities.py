@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 from tests.config.client_pem import CERTIFICATE, KEY
 
-from headgate.config.authorities import verifying_context
+from headgate.config.authorities import read_authorities, verifying_context
 
 TORN = CERTIFICATE[: len(CERTIFICATE) // 2]
 
 
 def test_the_files_authorities_alone_are_trusted(tmp_path: Path) -> None:
     path = tmp_path / "ca.pem"
-    path.write_text(CERTIFICATE)
-    context = verifying_context(path)
+    path.write_text(f"# Über uns\n{CERTIFICATE}", encoding="utf-8")  # files of distributions have such comments
+    context = verifying_context(read_authorities(path))
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert len(context.get_ca_certs()) == 1
 
@@ -44,5 +44,5 @@ def test_a_file_that_cannot_be_used_is_said_in_one_line(
     path = tmp_path / "ca.pem"
     make(path)
     with pytest.raises(ValueError, match=r"ca\.pem") as caught:
-        verifying_context(path)
+        read_authorities(path)
     assert str(caught.value) == f"{path} {said}"

@@ -3,11 +3,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from headgate.config.settings import AdminKey, HttpSettings, Settings
+from headgate.config.settings import AdminKey, HttpSettings, Settings, UpstreamSettings
 
 KEYS = (AdminKey(name="ops", key="secret", role="admin"),)
 
@@ -19,6 +20,7 @@ def test_defaults() -> None:
         "admin_keys": (),
         "metrics": "127.0.0.1:9091",
         "metrics_explicit": False,
+        "authorities": None,
         "workers": os.cpu_count(),
         "data_dir": Path(".headgate"),
         "routes": None,
@@ -28,6 +30,7 @@ def test_defaults() -> None:
         "trusted_addresses": None,
         "http": {
             "head_timeout_s": 10.0,
+            "body_timeout_s": 60.0,
             "keepalive_timeout_s": 60.0,
             "max_headers": 100,
             "max_head_bytes": 32768,
@@ -50,6 +53,8 @@ def test_settings_survive_the_way_to_another_process() -> None:
         routes=Path("routes.yaml"),
         trusted_addresses=("10.0.0.0/8",),
         http=HttpSettings(head_timeout_s=0.5),
+        upstream=UpstreamSettings(ca_file=Path("ca.pem")),
+        authorities="the file's text",
     )
     assert Settings.model_validate_json(settings.model_dump_json()) == settings
 
@@ -59,6 +64,14 @@ def test_settings_do_not_change_and_do_not_show_their_keys() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         settings.workers = 1
     assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "values", [{"authorities": "text"}, {"upstream": {"ca_file": "ca.pem"}}, {"authorities": "", "upstream": {}}]
+)
+def test_a_file_of_authorities_comes_with_its_text(values: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="authorities"):
+        Settings.model_validate(values)
 
 
 def test_an_open_admin_api_cannot_be_set_by_any_way() -> None:

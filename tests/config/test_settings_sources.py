@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.config.client_pem import CERTIFICATE
 
 from headgate.config.problem import Problem
-from headgate.config.settings import AdminKey
+from headgate.config.settings import AdminKey, Settings
 from headgate.config.settings_sources import SettingsError, load
 
 KEY = {"name": "ops", "key": "secret", "role": "admin"}
@@ -53,6 +54,15 @@ def test_every_setting_can_be_given_in_the_file(tmp_path: Path) -> None:
     assert settings.trusted_addresses == ("10.0.0.0/8", "127.0.0.1", "fd00::/8")
     assert (settings.http.head_timeout_s, settings.http.max_headers, settings.http.max_uri_bytes) == (5.0, 50, 8192)
     assert (settings.upstream.resolve_interval_s, settings.stop.within_s) == (0.5, 1.0)
+
+
+def test_a_file_of_authorities_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "ca.pem"
+    path.write_text(CERTIFICATE)
+    settings = load(write(tmp_path, f"upstream: {{ca_file: {path}}}\n"), {}, {})
+    path.write_text("broken since")
+    later = Settings.model_validate_json(settings.model_dump_json())  # as a process that is started later gets them
+    assert (later.upstream.ca_file, later.authorities) == (path, CERTIFICATE)
 
 
 def test_a_json_file_works_as_well(tmp_path: Path) -> None:

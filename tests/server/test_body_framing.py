@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from headgate.server.body_framing import BodyFraming, choose_framing, set_framing_fields
+from headgate.server.body_framing import BodyFraming, choose_framing, is_last, set_framing_fields
 from headgate.wire.headers import Headers
 
 
@@ -55,3 +55,21 @@ def test_a_plugins_connection_field_is_obeyed_unless_it_closes(keep_alive: bool,
     headers = Headers.of([(b"Connection", b"x")])
     set_framing_fields(headers, BodyFraming.SIZED, 1, status=200, minor_version=1, keep_alive=keep_alive)
     assert headers.get_all(b"connection") == [expected]
+
+
+@pytest.mark.parametrize(
+    ("framing", "connection", "expected"),
+    [
+        (BodyFraming.CLOSE, None, True),
+        (BodyFraming.SIZED, None, False),
+        (BodyFraming.CHUNKED, b"keep-alive", False),
+        (BodyFraming.CHUNKED, b"close", True),
+        (BodyFraming.NONE, b"x, Close", True),
+        (BodyFraming.SIZED, b"closed", False),
+    ],
+)
+def test_a_response_is_the_last_where_framing_or_connection_says_so(
+    framing: BodyFraming, connection: bytes | None, expected: bool
+) -> None:
+    headers = Headers() if connection is None else Headers.of([(b"Connection", connection)])
+    assert is_last(framing, headers) is expected

@@ -234,3 +234,31 @@ def test_a_method_that_a_plugin_changes_leaves_the_clients_framing_whole(sent: b
                 response = client.read_response()
                 assert (response.status, response.body) == (200, b"")
         assert {one.method.decode() for one in origin.requests} == {asked}
+
+
+def test_head_that_a_plugin_makes_get_ends_with_the_head() -> None:
+    with Origin() as origin:
+        origin.events("/events", steps=[b"data: a\n\n", b"data: b\n\n"], end="hold")
+        plugins = {"proxy-rewrite": {"method": "GET"}}
+        changes = [route("1", "/*", origin.address, plugins=plugins)]
+        with RunningGateway(changes) as gateway, Client(gateway.port) as client:
+            for number in range(2):
+                client.send(b"HEAD /events HTTP/1.1\r\nHost: a\r\n\r\n")
+                response = client.read_response()
+                assert (response.status, response.get(b"content-type")) == (200, b"text/event-stream")
+                assert origin.closed(number)
+                record = gateway.record(count=number + 1)
+                assert (record["ending"], record["bytes"], "events" in record) == ("complete", 0, False)
+            assert gateway.counter("streams_opened") == 0
+
+
+@pytest.mark.parametrize("path", ["/hello", "/events"])
+def test_a_connection_closes_where_a_plugin_says_so(path: str) -> None:
+    plugins = {"sse": {"connection_header": "close"}}
+    with Origin() as origin, RunningGateway([route("1", "/*", origin.address, plugins=plugins)]) as gateway:
+        stream = origin.events("/events", steps=[b"data: a\n\n"])
+        stream.confirm(0)
+        with Client(gateway.port) as client:
+            client.get(path)
+            assert client.read_response().head.get_all(b"connection") == [b"close"]
+            assert client.read_end() == "fin"

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.config.client_pem import CERTIFICATE
 
 from headgate.config.invalid_configuration import InvalidConfiguration
 from headgate.config.merge import effective
@@ -15,8 +15,8 @@ from headgate.upstream.pool import KeepAlive
 from headgate.upstream.upstream import PassHost, Timeouts, Upstream
 
 
-def compiled(ca_file: Path | None = None, **fields: Any) -> Upstream:
-    return compile_upstream(Model.model_validate({"nodes": {"a.test:81": 1}, **fields}), ca_file=ca_file)
+def compiled(authorities: str | None = None, **fields: Any) -> Upstream:
+    return compile_upstream(Model.model_validate({"nodes": {"a.test:81": 1}, **fields}), authorities=authorities)
 
 
 def test_what_an_upstream_says_nothing_of() -> None:
@@ -78,6 +78,13 @@ def test_tls_targets(fields: dict[str, Any], name: str, verified: bool) -> None:
     assert again == target, "equal settings share a context, and so a pool"
 
 
+def test_the_authorities_are_what_is_trusted() -> None:
+    (target,) = {compiled(CERTIFICATE, scheme="https").balance.pick() for _ in range(2)}
+    assert target is not None
+    assert target.tls is not None
+    assert len(target.tls.context.get_ca_certs()) == 1
+
+
 def test_a_scheme_that_is_not_proxied_is_refused() -> None:
     with pytest.raises(InvalidConfiguration, match="not proxied"):
         compiled(scheme="kafka")
@@ -108,4 +115,4 @@ def test_plugins_that_cannot_work_are_refused() -> None:
 
 def test_an_upstream_that_would_have_to_be_discovered_is_refused() -> None:
     with pytest.raises(InvalidConfiguration, match="service discovery is not there yet; give nodes"):
-        compile_upstream(Model(service_name="s", discovery_type="dns"), ca_file=None)
+        compile_upstream(Model(service_name="s", discovery_type="dns"), authorities=None)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import ssl
+import time
 from typing import Any
 
 import pytest
+import trustme
 from tests.client import Client, get
 from tests.origin import Gate, Origin, Received, Wire
-from tests.running_gateway import RunningGateway, eventually, route
+from tests.running_gateway import RunningGateway, eventually, route, upstream
 
 UPGRADE = (
     b"GET /talk HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n"
@@ -29,7 +32,7 @@ def test_bytes_go_both_ways_after_a_101() -> None:
     with Origin() as origin, served(origin) as gateway, Client(gateway.port) as client:
         client.send(UPGRADE.replace(b"/talk", b"/websocket_handshake"))
         head = client.read_head()
-        assert (head.status, head.get(b"upgrade"), head.get(b"connection")) == (101, b"websocket", b"upgrade")
+        assert (head.status, head.get(b"upgrade"), head.get(b"connection")) == (101, b"websocket", b"Upgrade")
         assert head.get(b"sec-websocket-accept") == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
         assert head.get(b"transfer-encoding") is None
         assert client.read_until(b"hello").data == b"\x81\x05hello"
@@ -95,8 +98,8 @@ def test_one_side_may_end_while_the_other_goes_on(first: str) -> None:
         gateway.wait_counter("connections_open", 0)
 
 
-@pytest.mark.parametrize("who", ["client", "upstream"])
-def test_a_reset_ends_both_sides(who: str) -> None:
+@pytest.mark.parametrize(("who", "ending"), [("client", "client_gone"), ("upstream", "upstream_reset")])
+def test_a_reset_ends_both_sides(who: str, ending: str) -> None:
     gate = Gate()
 
     async def reset(_: Received, wire: Wire) -> None:
@@ -114,28 +117,166 @@ def test_a_reset_ends_both_sides(who: str) -> None:
         else:
             gate.open()
             assert client.read_rest() == b""
-        assert gateway.ending() == "complete"
+        assert gateway.ending() == ending
         gateway.wait_counter("connections_open", 0)
 
 
-def test_a_slow_client_slows_the_upstream_down() -> None:
-    size = 50_000_000
-    sent: list[int] = []
+def test_a_101_is_not_for_plugins_and_keeps_its_fields_for_itself() -> None:
+    async def switch(_: Received, wire: Wire) -> None:
+        hops = ((b"Connection", b"Upgrade, X-Hop"), (b"X-Hop", b"1"), (b"Keep-Alive", b"timeout=5"))
+        await wire.head(101, (b"Upgrade", b"WebSocket"), *hops, (b"X-End", b"2"))
+        await wire.gone()
 
-    async def flood(_request: Received, wire: Wire) -> None:
+    with Origin() as origin, served(origin, plugins={"sse": {}}) as gateway, Client(gateway.port) as client:
+        origin.on("/talk", switch)
+        client.send(UPGRADE)
+        head = client.read_head()
+        assert (head.get_all(b"connection"), head.get_all(b"upgrade")) == ([b"Upgrade"], [b"WebSocket"])
+        assert head.get(b"x-end") == b"2"
+        for name in (b"x-hop", b"keep-alive", b"content-type", b"cache-control", b"x-accel-buffering"):
+            assert head.get(name) is None
+
+
+class Flood:
+    """An upstream that says 50 MB after a 101; ``sent`` has the size of every piece that was taken."""
+
+    size = 50_000_000
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+
+    async def __call__(self, _request: Received, wire: Wire) -> None:
         await wire.head(101, *SWITCH)
-        for _turn in range(size // 50_000):
+        for _turn in range(self.size // 50_000):
             await wire.send(bytes(50_000))
-            sent.append(50_000)
+            self.sent.append(50_000)
         wire.fin()
 
+
+def test_a_client_that_leaves_with_bytes_undelivered_is_gone() -> None:
+    flood = Flood()
     with Origin() as origin, served(origin) as gateway, Client(gateway.port, receive_buffer_bytes=4096) as client:
         origin.on("/talk", flood)
         client.send(UPGRADE)
         client.read_head()
-        stop_growing(sent)
-        assert sum(sent) < size
-        assert len(client.read_rest()) == size
+        stop_growing(flood.sent)
+        client.close()
+        assert gateway.ending() == "client_gone"
+        assert origin.closed(0)
+
+
+@pytest.mark.parametrize("where", ["route", "upstream"])
+def test_a_configured_read_timeout_cuts_a_silent_tunnel(where: str) -> None:
+    timeout = {"connect": 5, "send": 5, "read": 0.3}
+    with Origin() as origin:
+        fields = {"timeout": timeout} if where == "route" else {"upstream": upstream(origin.address, timeout=timeout)}
+        with served(origin, **fields) as gateway, Client(gateway.port) as client:
+            origin.on("/talk", echo)
+            client.send(UPGRADE)
+            began = last = client.read_head().at
+            while last < began + 0.7:  # somebody speaks
+                client.send(b"x")
+                last = client.read_until(b"x").at
+            client.read_rest()
+            assert 0.25 < time.monotonic() - last < 5
+            assert gateway.ending() == "upstream_stall"
+            assert origin.closed(0)
+
+
+def test_a_client_that_takes_nothing_is_cut() -> None:
+    changes, flood = [], Flood()
+    with Origin() as origin:
+        changes.append(route("all", "/*", origin.address, enable_websocket=True))
+        origin.on("/talk", flood)
+        with (
+            RunningGateway(changes, http={"send_timeout_s": 0.3}) as gateway,
+            Client(gateway.port, receive_buffer_bytes=4096) as client,
+        ):
+            client.send(UPGRADE)
+            client.read_head()
+            assert gateway.ending() == "client_stalled"
+            assert origin.closed(0)
+            assert sum(flood.sent) < flood.size
+
+
+def test_an_upstream_that_takes_nothing_is_cut() -> None:
+    async def deaf(_: Received, wire: Wire) -> None:
+        await wire.head(101, *SWITCH)
+        wire.pause_reading()
+        await done.wait()
+
+    done = Gate()
+    with Origin() as origin:
+        origin.on("/talk", deaf)
+        changes = [route("all", "/*", origin.address, enable_websocket=True)]
+        with RunningGateway(changes, http={"send_timeout_s": 0.3}) as gateway, Client(gateway.port) as client:
+            client.send(UPGRADE)
+            client.read_head()
+            with pytest.raises(ConnectionError):
+                client.send(bytes(50_000_000))
+            assert gateway.ending() == "upstream_stall"
+            done.open()
+
+
+@pytest.fixture(scope="module")
+def tls() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+def secured(origin: Origin, **settings: Any) -> RunningGateway:
+    nodes = upstream(origin.address, scheme="https", tls={"verify": False})
+    return RunningGateway([route("all", "/*", upstream=nodes, enable_websocket=True)], **settings)
+
+
+def test_a_tls_upstream_may_go_on_after_the_clients_fin(tls: ssl.SSLContext) -> None:
+    async def slow(_: Received, wire: Wire) -> None:
+        await wire.head(101, *SWITCH)
+        assert await wire.read() == b"last words"
+        for gate, piece in ((left, b"1"), (first_read, b"2")):
+            await gate.wait()
+            await wire.send(piece)
+        wire.fin()
+
+    left, first_read = Gate(), Gate()
+    with Origin(tls=tls) as origin, secured(origin) as gateway, Client(gateway.port) as client:
+        origin.on("/talk", slow)
+        client.send(UPGRADE)
+        client.read_head()
+        client.send(b"last words")
+        client.half_close()
+        left.open()
+        client.read_until(b"1")
+        first_read.open()
+        assert client.read_rest() == b"2"
+        assert client.ended == "fin"
+        assert gateway.ending() == "complete"
+
+
+def test_a_tls_upstream_that_stays_silent_after_the_clients_fin_is_let_go(tls: ssl.SSLContext) -> None:
+    with (
+        Origin(tls=tls) as origin,
+        secured(origin, http={"send_timeout_s": 0.3}) as gateway,
+        Client(gateway.port) as client,
+    ):
+        origin.on("/talk", echo)
+        client.send(UPGRADE)
+        client.read_head()
+        client.half_close()
+        assert gateway.ending() == "client_gone"
+        gateway.wait_counter("connections_open", 0)
+
+
+def test_a_slow_client_slows_the_upstream_down() -> None:
+    flood = Flood()
+    with Origin() as origin, served(origin) as gateway, Client(gateway.port, receive_buffer_bytes=4096) as client:
+        origin.on("/talk", flood)
+        client.send(UPGRADE)
+        client.read_head()
+        stop_growing(flood.sent)
+        assert sum(flood.sent) < flood.size
+        assert len(client.read_rest()) == flood.size
 
 
 def stop_growing(sent: list[int]) -> None:

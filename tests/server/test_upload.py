@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -257,3 +259,111 @@ def test_a_form_that_turns_bad_gets_400() -> None:
         assert client.read_end() == "fin"
         assert gateway.ending() == "refused"
         assert origin.connections_opened == 0
+
+
+# A body that does not come.
+
+TIMEOUT_S = 0.3
+
+
+def impatient(origin: Origin, **fields: Any) -> RunningGateway:
+    return RunningGateway([route("all", "/*", origin.address, **fields)], http={"body_timeout_s": TIMEOUT_S})
+
+
+@pytest.mark.parametrize("head", [sized(4), CHUNKED, EXPECTING], ids=["sized", "chunked", "expecting"])
+@pytest.mark.parametrize("some", [b"", b"2\r\n"])
+def test_a_body_that_stops_coming_gets_408_and_its_upstream_connection_closes(head: bytes, some: bytes) -> None:
+    with Origin() as origin, impatient(origin) as gateway, Client(gateway.port) as client:
+        origin.on("/up", only_read)
+        began = time.monotonic()
+        client.send(head + some)
+        if head is EXPECTING and not some:
+            assert client.read_head().status == 100
+        response = client.read_response()
+        assert (response.status, response.get(b"connection")) == (408, b"close")
+        assert time.monotonic() - began >= TIMEOUT_S
+        assert client.read_end() == "fin"
+        assert gateway.ending() == "client_stalled"
+        assert origin.closed(0)
+
+
+def test_a_form_that_stops_coming_gets_408() -> None:
+    with (
+        Origin() as origin,
+        impatient(origin, vars=[["post_arg.a", "==", "1"]]) as gateway,
+        Client(gateway.port) as client,
+    ):
+        client.send(CHUNKED + b"3\r\na=1\r\n")
+        assert client.read_response().status == 408
+        assert client.read_end() == "fin"
+        assert gateway.ending() == "client_stalled"
+        assert origin.connections_opened == 0
+
+
+def test_a_body_that_stops_coming_leaves_a_response_that_has_begun_alone() -> None:
+    gate = Gate()
+
+    async def begin_and_go_on(_: Received, wire: Wire) -> None:
+        await wire.head(200, (b"Transfer-Encoding", b"chunked"))
+        await wire.chunk(b"begun")
+        await gate.wait()
+        await wire.chunk(b"more")
+        await wire.last_chunk()
+
+    with Origin() as origin, impatient(origin) as gateway, Client(gateway.port) as client:
+        origin.on("/up", begin_and_go_on)
+        client.send(CHUNKED + b"4\r\ngood\r\n")
+        assert client.read_head().status == 200
+        assert client.read_chunk().data == b"begun"
+        threading.Event().wait(TIMEOUT_S * 3)  # the clock is what is tested
+        gate.open()
+        assert client.read_chunk().data == b"more"
+        assert client.read_body() == b""
+        assert gateway.ending() == "complete"
+
+
+def test_the_time_for_a_body_is_of_one_gap_and_not_of_the_whole() -> None:
+    pieces = 8
+    with Origin() as origin, impatient(origin) as gateway, Client(gateway.port) as client:
+        client.send(sized(pieces).replace(b"/up", b"/echo"))
+        client.send(b"x")
+        received = origin.request(0)
+        for number in range(1, pieces + 1):
+            origin.wait_for(lambda expected=number: len(received.body_so_far) == expected)  # type: ignore[misc]  # mypy: a lambda's default
+            threading.Event().wait(TIMEOUT_S / 4)  # the pace is what is tested
+            client.send(b"x" if number < pieces else b"")
+        assert client.read_response().body == b"x" * pieces
+        assert gateway.ending() == "complete"
+
+
+@pytest.mark.parametrize("then", ["the target reads", "another request"])
+def test_the_time_for_a_body_rests_while_it_is_not_wanted(then: str) -> None:
+    gate = Gate()
+    size = 30_000_000
+
+    async def slow(received: Received, wire: Wire) -> None:
+        if then == "the target reads":
+            wire.pause_reading()
+            await gate.wait()
+            wire.resume_reading()
+            await wire.respond(200, b"%d" % len(await received.body()))
+        else:  # the body is whole: what is slow now is the answer
+            await received.body()
+            await gate.wait()
+            await wire.respond(200, b"%d" % size)
+
+    with Origin() as origin, impatient(origin) as gateway, Client(gateway.port) as client:
+        origin.on("/up", slow)
+        client.send(sized(size))
+        sender = threading.Thread(target=client.socket.sendall, args=(bytes(size),))
+        sender.start()
+        received = origin.request(0)
+        if then == "the target reads":
+            eventually(lambda: gateway.call(lambda: is_held(gateway)), "a target that takes no more")
+        else:
+            origin.wait_for(lambda: len(received.body_so_far) == size)
+        threading.Event().wait(3 * TIMEOUT_S)  # nothing happens: that is what is tested
+        gate.open()
+        assert client.read_response().body == b"%d" % size
+        sender.join()
+        assert gateway.ending() == "complete"

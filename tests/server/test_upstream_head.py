@@ -7,6 +7,11 @@ from tests.client import Client, get, request
 from tests.origin import Origin
 from tests.running_gateway import RunningGateway, route
 
+from headgate.plugins.api import Chain
+from headgate.server.plan import Plan
+from headgate.server.upstream_head import stream_read_timeout_s
+from headgate.upstream.upstream import Timeouts
+
 
 def served(origin: Origin) -> RunningGateway:
     return RunningGateway([route("all", "/*", origin.address)])
@@ -103,3 +108,14 @@ def test_legacy_forwarded_host_and_trusted_peers() -> None:
         assert first.get(b"x-forwarded-host") == b"exa.mple"
         assert first.get(b"x-forwarded-port") == str(gateway.port).encode()
         assert (second.get(b"x-forwarded-proto"), second.get(b"forwarded")) == (b"https", b"for=1.2.3.4")
+
+
+@pytest.mark.parametrize(
+    ("configured_s", "own_s", "expected_s"),
+    [(None, None, 0.0), (5.0, None, 5.0), (None, 3.0, 3.0), (5.0, 3.0, 3.0), (5.0, 0.0, 0.0)],
+)
+def test_only_a_configured_read_timeout_counts_for_streams(
+    configured_s: float | None, own_s: float | None, expected_s: float
+) -> None:
+    plan = Plan("1", None, Chain(), None, Timeouts(read_s=configured_s))
+    assert stream_read_timeout_s(plan, own_s) == expected_s

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import trustme
@@ -297,6 +298,54 @@ def test_every_address_of_a_name_is_tried(run: Run, monkeypatch: pytest.MonkeyPa
             assert (await exchange(pool)).body == b"hello"
             assert upstreams.pools.usage.opened == 1
             pool.close_idle()
+
+    run(main())
+
+
+@contextmanager
+def silent(address: str, port: int) -> Iterator[None]:
+    """Have attempts to connect there get no answer: a listening socket whose queue nobody empties is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server((address, port), backlog=0))
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield
+
+
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+@RUNNERS
+@pytest.mark.parametrize(("timeout_s", "reached"), [(2.0, True), (0.1, False)])
+def test_an_address_that_never_answers_does_not_hold_the_others_up(
+    run: Run, monkeypatch: pytest.MonkeyPatch, timeout_s: float, reached: bool
+) -> None:
+    async def main() -> None:
+        async with serving(always) as port:
+            with silent("127.0.0.9", port):
+                upstreams = Upstreams()
+
+                async def resolve(_: str) -> list[str]:
+                    return ["127.0.0.9", "127.0.0.1"]
+
+                monkeypatch.setattr(Resolver, "resolve", staticmethod(resolve))
+                pool = upstreams.pool(port, host="a.example")
+                await asyncio.sleep(0)
+                before = open_descriptors()
+                if not reached:  # one timeout for all of them
+                    error = await refusal(upstreams, port, host="a.example", timeout_s=timeout_s)
+                    assert summary(error) == ("connect_timeout", 504, True, "upstream")
+                else:
+                    client = await pool.connect(timeout_s)
+                    heard = Exchange()
+                    client.send(GET, heard)
+                    assert (await heard.end()).body == b"hello"
+                    pool.close_idle()
+                assert upstreams.pools.connecting == 0
+                await until(lambda: upstreams.pools.usage.open == 0 and open_descriptors() <= before)
 
     run(main())
 

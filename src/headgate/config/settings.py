@@ -88,6 +88,9 @@ class HttpSettings(_Section):
     """Limits and clocks of the downstream side."""
 
     head_timeout_s: float = Field(default=10.0, gt=0, description="Longest time for a whole request head, in seconds.")
+    body_timeout_s: float = Field(
+        default=60.0, gt=0, description="Longest gap between two reads of a request body that is wanted, in seconds."
+    )
     keepalive_timeout_s: float = Field(
         default=60.0, gt=0, description="Longest idle time of a client connection between two requests, in seconds."
     )
@@ -188,3 +191,14 @@ class Settings(WrittenSettings):
     """All settings, complete. ``model_dump_json`` and ``model_validate_json`` carry them from process to process."""
 
     metrics_explicit: bool = Field(default=False, description="Whether somebody chose the metrics address.")
+    authorities: str | None = Field(
+        default=None, min_length=1, repr=False, description="What upstream.ca_file held when the settings were loaded."
+    )
+
+    @field_validator("authorities", mode="after")
+    @classmethod
+    def _check_authorities(cls, authorities: str | None, info: ValidationInfo) -> str | None:
+        upstream = info.data.get("upstream")
+        if upstream is not None and (upstream.ca_file is None) is not (authorities is None):
+            raise PydanticCustomError("authorities", "upstream.ca_file and authorities go together")
+        return authorities

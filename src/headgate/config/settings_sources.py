@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from headgate.config.authorities import verifying_context
+from headgate.config.authorities import read_authorities
 from headgate.config.document import Document, DocumentError
 from headgate.config.document_file import parse_document, read_text
 from headgate.config.overrides import overrides_from
@@ -38,24 +38,29 @@ def load(file: Path | None, environ: Mapping[str, str], flags: Mapping[str, obje
     overrides, problems = overrides_from(WrittenSettings, environ, flags)
     problems += [problem for _, problem in document.flaws]
     layers = Layers(document, overrides)
+    authorities: str | None = None
     try:
         settings = WrittenSettings.model_validate(layers.values)
     except ValidationError as error:
         problems += settings_problems(WrittenSettings, error, layers)
     else:
-        problems += _authority_problems(settings, layers)
+        authorities, found = _read_authorities(settings.upstream.ca_file, layers)
+        problems += found
     if problems:
         raise SettingsError(in_order(problems))
-    return Settings.model_validate({**layers.values, "metrics_explicit": "metrics" in layers.values})
+    return Settings.model_validate(
+        {**layers.values, "metrics_explicit": "metrics" in layers.values, "authorities": authorities}
+    )
 
 
-def _authority_problems(settings: WrittenSettings, layers: Layers) -> list[Problem]:
-    """Try the authorities' certificates: the processes that need them would fail one by one, and again and again."""
+def _read_authorities(ca_file: Path | None, layers: Layers) -> tuple[str | None, list[Problem]]:
+    """Read the authorities' certificates: the processes that need them would fail one by one, and again and again."""
+    if ca_file is None:
+        return None, []
     try:
-        verifying_context(settings.upstream.ca_file)
+        return read_authorities(ca_file), []
     except ValueError as error:
-        return [layers.problem(("upstream", "ca_file"), str(error))]
-    return []
+        return None, [layers.problem(("upstream", "ca_file"), str(error))]
 
 
 def _read(file: Path | None) -> Document:

@@ -76,7 +76,7 @@ def _make_control(start: Start, settings: Settings, orders: Orders) -> Control:
     for problem in plugins.problems:
         _log.error(problem)
     publisher = Publisher(lambda worker, pid: orders.report({"type": "silent", "worker": worker, "pid": pid}))
-    compiled = Compiled(Generation.empty(plugins, ca_file=settings.upstream.ca_file), publisher.publish)
+    compiled = Compiled(Generation.empty(plugins, authorities=settings.authorities), publisher.publish)
     source: Source
     if settings.routes is None:
         source = StoreSource(SqliteStore(settings.data_dir), compiled)

@@ -29,6 +29,11 @@ def choose_framing(content_length: int | None, *, has_body: bool, minor_version:
     return BodyFraming.CHUNKED if minor_version else BodyFraming.CLOSE
 
 
+def is_last(framing: BodyFraming, headers: Headers) -> bool:
+    """Say whether the connection closes after this response: by its framing, or as its head says (RFC 9112 §9.6)."""
+    return framing is BodyFraming.CLOSE or b"close" in headers.tokens(b"connection")
+
+
 def set_framing_fields(
     headers: Headers,
     framing: BodyFraming,

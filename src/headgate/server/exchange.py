@@ -16,9 +16,9 @@ from headgate.expressions.variables import compile_variable
 from headgate.plugins.api import Answer, Chain
 from headgate.routing.bucket import NeedsForm
 from headgate.server import answers, phases, record, upstream_head
-from headgate.server.response import Nobody, fit_body, make_relay, pass_on, receiver_of
+from headgate.server.response import Nobody, fit_body, gets_body, make_relay, pass_on, pass_on_switch, receiver_of
 from headgate.server.tries import Tries, is_stale
-from headgate.server.tunnel import Tunnel
+from headgate.server.tunnel import Tunnel, make_tunnel
 from headgate.server.upload import Upload
 from headgate.stream.ending import Ending
 from headgate.stream.relay import Relay
@@ -74,7 +74,7 @@ class Exchange:
         self.id = gateway.next_id()
         self.request = request
         self.upstream_request = upstream_head.start(request)
-        self.upload = Upload(connection, request, gateway.count_upload)
+        self.upload = Upload(connection, request, gateway)
         self.form: Mapping[bytes, bytes] | None = None
         self.plan: Plan | None = None
         self.relay: Relay | None = None
@@ -214,13 +214,13 @@ class Exchange:
         if self.request.has_body:
             self.upload.begin(client)
 
-    def body_failed(self, error: BadRequest) -> None:
+    def body_failed(self, error: BadRequest, ending: Ending) -> None:
         """Give up: where the request's body ends is anybody's guess, so its upstream connection is not used again."""
         self._stop_task()
         if self.relay is not None:
-            self.relay.stop(Ending.REFUSED)
+            self.relay.stop(ending)
         elif self.ending is None:
-            self._answer(answers.refusal(error.status, error.detail), Ending.REFUSED)
+            self._answer(answers.refusal(error.status, error.detail), ending)
 
     def upload_blocked(self) -> None:
         """Read no more of the request's body while the target takes none."""
@@ -248,20 +248,24 @@ class Exchange:
     def _pass_on(self, head: ResponseHead, content_length: int | None, *, has_body: bool) -> BodyReceiver:
         client = self._client
         assert client is not None
-        self._edit(head)
-        self.is_event_stream = has_body and is_event_stream(head.headers.get(b"content-type"))
+        self.upstream_status = head.status
+        pass_on(head.headers, self._gateway.date())
+        phases.respond(self._chains, self, head)
+        is_dropped = has_body and not gets_body(self.request.method, head.status)
+        self.is_event_stream = has_body and not is_dropped and is_event_stream(head.headers.get(b"content-type"))
         relay = make_relay(
             self, self._chains, self._connection, client, head, clock=self._gateway.clock, on_end=self._finish
         )
         if relay.changes_length:
             content_length = None
         if self.is_event_stream:
-            configured_s = self.plan and self.plan.timeouts.read_s
-            client.set_read_timeout((configured_s if self.read_timeout_s is None else self.read_timeout_s) or 0.0)
+            client.set_read_timeout(upstream_head.stream_read_timeout_s(self.plan, self.read_timeout_s))
         self.relay = relay
         self._send_head(head, content_length, has_body=has_body)
         relay.send_by(self._connection.piece_sender, self._connection.chunk_passer)
-        if self._connection.is_blocked:  # by what was sent before: it will not say so again
+        if is_dropped:
+            relay.stop(Ending.COMPLETE)
+        elif self._connection.is_blocked:  # by what was sent before: it will not say so again
             relay.client_blocked()
         return receiver_of(relay, self._chains, self._crash)
 
@@ -273,25 +277,20 @@ class Exchange:
             self._crash(error)
 
     def _join(self, head: ResponseHead, rest: bytes) -> None:
-        client, ours = self._client, self._connection
-        assert client is not None
-        assert client.transport is not None
-        self._edit(head)
-        self.status = head.status
+        assert self._client is not None
+        self.upstream_status = self.status = head.status
         self._gateway.response_begun(self)
-        early = ours.send_tunnel_head(head)
-        self.tunnel = Tunnel(ours.transport, client.transport, self._tunnel_ended)
+        silence_s = upstream_head.stream_read_timeout_s(self.plan, self.read_timeout_s)
+        self.tunnel = make_tunnel(
+            self._gateway, self._connection, self._client, silence_s=silence_s, on_end=self._tunnel_ended
+        )
+        early = self._connection.send_tunnel_head(pass_on_switch(head, self._gateway.date()))
         self.tunnel.open(from_client=early, from_upstream=rest)
 
-    def _edit(self, head: ResponseHead) -> None:
-        self.upstream_status = head.status
-        pass_on(head.headers, self._gateway.date())
-        phases.respond(self._chains, self, head)
-
-    def _tunnel_ended(self) -> None:
+    def _tunnel_ended(self, ending: Ending) -> None:
         self._drop_upstream()
         self._connection.tunnel_ended()
-        self._finish(Ending.COMPLETE)
+        self._finish(ending)
 
     def upstream_failed(self, error: GatewayError) -> None:
         """Try again where that cannot do harm, else answer."""

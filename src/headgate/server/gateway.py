@@ -74,7 +74,7 @@ class Gateway:
             max_open=stream_capacity(),
         )
         self.forwarding = Forwarding(legacy=settings.x_forwarded_host == "legacy", trusted=settings.trusted_addresses)
-        self.generation = Generation.empty(catalog or PluginCatalog(), ca_file=settings.upstream.ca_file)
+        self.generation = Generation.empty(catalog or PluginCatalog(), authorities=settings.authorities)
         self.is_stopping = False
         self.wheel_slot = UNSCHEDULED
         self._slots = counters.slots

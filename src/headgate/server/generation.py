@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from headgate.config.change import KINDS, Change
@@ -94,7 +93,7 @@ class Generation:
     """See the module. ``upstreams`` are compiled; ``services`` and ``rules`` by id; ``entries`` by route id."""
 
     catalog: Catalog
-    ca_file: Path | None = None
+    authorities: str | None = None
     table: RouteTable[RoutePlan] = field(default_factory=RouteTable.empty)
     entries: dict[str, Entry] = field(default_factory=dict)
     routes_of_service: dict[str, frozenset[str]] = field(default_factory=dict)
@@ -104,9 +103,9 @@ class Generation:
     global_chain: Chain | None = None
 
     @classmethod
-    def empty(cls, catalog: Catalog, *, ca_file: Path | None = None) -> Generation:
-        """Give a generation without resources; ``ca_file`` are the authorities that upstreams' certificates need."""
-        return cls(catalog, ca_file)
+    def empty(cls, catalog: Catalog, *, authorities: str | None = None) -> Generation:
+        """Give a generation without resources; ``authorities`` (PEM) are what upstreams' certificates need."""
+        return cls(catalog, authorities)
 
     def with_changes(self, changes: Iterable[Change], *, eager: bool = False) -> Generation:
         """Give the next generation, with all changes or none.
@@ -173,7 +172,7 @@ class _Edit:
             self._upstreams.pop(change.id, None)
         else:
             model = _valid(change, UpstreamModel, self._origin.catalog)
-            self._upstreams[change.id] = compile_upstream(model, ca_file=self._origin.ca_file)
+            self._upstreams[change.id] = compile_upstream(model, authorities=self._origin.authorities)
 
     def service(self, change: Change) -> None:
         if self._services is self._origin.services:
@@ -220,7 +219,7 @@ class _Edit:
         self._global_chain = self._origin.catalog.compile(merged) if merged else None
 
     def _compiled(self, model: UpstreamModel | None) -> Upstream | None:
-        return None if model is None else compile_upstream(model, ca_file=self._origin.ca_file)
+        return None if model is None else compile_upstream(model, authorities=self._origin.authorities)
 
     def _place(self, payload: RoutePlan, created_index: int) -> None:
         """Put a route where it and its service say, in place of what stood there."""

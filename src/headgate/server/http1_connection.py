@@ -17,7 +17,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, cast
 
 from headgate.server.answers import refusal
-from headgate.server.body_framing import BodyFraming, choose_framing, drop, set_framing_fields
+from headgate.server.body_framing import BodyFraming, choose_framing, drop, is_last, set_framing_fields
 from headgate.server.endpoint import peer_of, reset
 from headgate.server.exchange import Exchange
 from headgate.stream.ending import Ending
@@ -198,11 +198,11 @@ class Http1Connection(asyncio.Protocol):
         if exchange is not None and exchange.request.expect_continue and not self.reader.held_bytes:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    def body_failed(self, error: BadRequest) -> None:
-        """Hear from the upload that what comes is no body."""
+    def body_failed(self, error: BadRequest, ending: Ending) -> None:
+        """Hear from the upload that what comes is no body, or that nothing comes."""
         self._keep_alive = False
         if self._exchange is not None:
-            self._exchange.body_failed(error)
+            self._exchange.body_failed(error, ending)
 
     def hold_if_early(self) -> None:
         """Read no further while enough is held that nobody wants yet."""
@@ -243,7 +243,7 @@ class Http1Connection(asyncio.Protocol):
         """Send the final head with the framing that fits the client; ``content_length`` None = not known."""
         minor_version = self._minor_version
         self._framing = choose_framing(content_length, has_body=has_body, minor_version=minor_version)
-        if self._framing is BodyFraming.CLOSE or (self._exchange is not None and not self._exchange.upload.settle()):
+        if is_last(self._framing, head.headers) or not (self._exchange is None or self._exchange.upload.settle()):
             self._keep_alive = False
         set_framing_fields(
             head.headers,
@@ -305,10 +305,7 @@ class Http1Connection(asyncio.Protocol):
         self._watch_flush()
 
     def send_tunnel_head(self, head: ResponseHead) -> bytes:
-        """Send a 101 and stop being HTTP; give what the client has already said in the new protocol.
-
-        Whoever sets the transport's protocol next owns the connection, and calls :meth:`tunnel_ended`.
-        """
+        """Send a 101 and stop being HTTP until :meth:`tunnel_ended`; give what the client said in the new protocol."""
         self._state = State.TUNNEL
         self.transport.write(response_head.encode(head.status, head.reason, head.headers))
         self._set_reading(True)
@@ -344,7 +341,9 @@ class Http1Connection(asyncio.Protocol):
         if self._state is State.LINGERING or self._is_blocked:
             self._check_flush(now)
         elif self._state is State.EXCHANGE:
-            return None
+            if self._exchange is None or self._exchange.relay is not None:
+                return None  # once a response flows, the body has all the time that the response has
+            return self._exchange.upload.check_stall(now)
         elif now >= self._deadline:
             if self._in_head:
                 self._refuse(BadRequest(408, "the request head did not come in time"))

@@ -10,7 +10,6 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, Protocol
 
 from headgate.config import upstream as model
@@ -61,7 +60,7 @@ def compile_plan(route: EffectiveRoute, upstream: Upstream | None, catalog: Chai
     )
 
 
-def compile_upstream(upstream: model.Upstream, *, ca_file: Path | None) -> Upstream:
+def compile_upstream(upstream: model.Upstream, *, authorities: str | None) -> Upstream:
     """Compile an upstream; raises InvalidConfiguration."""
     if upstream.scheme not in _DEFAULT_PORTS:
         raise InvalidConfiguration(
@@ -76,7 +75,7 @@ def compile_upstream(upstream: model.Upstream, *, ca_file: Path | None) -> Upstr
             location=("service_name",),
         )
     pool = upstream.keepalive_pool
-    nodes = [(_target(upstream, node, ca_file), node.weight, node.priority) for node in upstream.endpoints]
+    nodes = [(_target(upstream, node, authorities), node.weight, node.priority) for node in upstream.endpoints]
     return Upstream(
         balance=RoundRobin(nodes),
         timeouts=Timeouts() if upstream.timeout is None else _timeouts(upstream.timeout),
@@ -92,14 +91,14 @@ def _timeouts(timeout: Timeout) -> Timeouts:
     return Timeouts(timeout.connect, timeout.send, timeout.read)
 
 
-def _target(upstream: model.Upstream, node: Endpoint, ca_file: Path | None) -> Target:
+def _target(upstream: model.Upstream, node: Endpoint, authorities: str | None) -> Target:
     port = node.port or _DEFAULT_PORTS[upstream.scheme]
     tls = None
     if upstream.scheme == "https":
         rewritten = upstream.upstream_host if PassHost(upstream.pass_host) is PassHost.REWRITE else None
         settings = upstream.tls
         context = _tls_context(
-            ca_file,
+            authorities,
             settings.client_cert if settings else None,
             settings.client_key if settings else None,
             verify=settings.verify if settings else True,
@@ -109,12 +108,9 @@ def _target(upstream: model.Upstream, node: Endpoint, ca_file: Path | None) -> T
 
 
 @lru_cache(maxsize=256)
-def _tls_context(ca_file: Path | None, certificate: str | None, key: str | None, *, verify: bool) -> ssl.SSLContext:
+def _tls_context(authorities: str | None, certificate: str | None, key: str | None, *, verify: bool) -> ssl.SSLContext:
     """Give one context for all upstreams with the same settings: contexts are large, and equal ones share a pool."""
-    try:
-        context = verifying_context(ca_file)
-    except ValueError as error:
-        raise InvalidConfiguration(f"invalid setting upstream.ca_file: {error}") from None
+    context = verifying_context(authorities)
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -30,12 +30,27 @@ def pass_on(headers: Headers, date: bytes) -> None:
         headers.add(b"Date", date)
 
 
+def pass_on_switch(head: ResponseHead, date: bytes) -> ResponseHead:
+    """Make a 101 what the client is told: end-to-end fields, and the change of protocol said anew (RFC 9110 §7.8)."""
+    protocol = head.headers.combined(b"upgrade") or b"websocket"  # nothing else is ever asked for
+    head.headers = head.headers.without_hop_by_hop()
+    pass_on(head.headers, date)
+    head.headers.add(b"Upgrade", protocol)
+    head.headers.add(b"Connection", b"Upgrade")
+    return head
+
+
+def gets_body(method: bytes, status: int) -> bool:
+    """Say whether a response to the client's own request may have a body (RFC 9110 §6.4.1)."""
+    return method != b"HEAD" and status not in {204, 304}
+
+
 def fit_body(method: bytes, status: int, content_length: int | None, *, has_body: bool) -> tuple[int | None, bool]:
     """Give the length to say and whether there is a body, as the client's own request has it.
 
     A plugin may have sent another method upstream, or changed the status: no body to HEAD, an empty one to GET.
     """
-    if method == b"HEAD" or status in {204, 304}:
+    if not gets_body(method, status):
         return content_length, False
     return (content_length, True) if has_body else (0, True)
 

@@ -2,6 +2,9 @@
 
 Nothing of a body is read before it is wanted: by :meth:`Upload.read_form`, because routing has to look into it, or by
 :meth:`Upload.begin`, because a target is there to take it. What a target does not take in time stays with the client.
+
+While body is wanted and taken, and no response flows yet, no gap between two reads of it is longer than ``http.body_timeout_s`` (as NGINX's
+``client_body_timeout``): the deadline is the connection's entry in the timer wheel, a read only moves a stamp.
 """
 
 from __future__ import annotations
@@ -10,12 +13,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from headgate.server.form import MAX_FORM_BYTES, parse_form
+from headgate.stream.ending import Ending
 from headgate.wire.request_head import BadRequest
 from headgate.wire.request_reader import Signal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from headgate.server.gateway import Gateway
     from headgate.server.http1_connection import Http1Connection
     from headgate.upstream.http1_client import Http1Client
     from headgate.wire.request import Request
@@ -27,27 +30,29 @@ class Upload:
     __slots__ = (
         "_client",
         "_connection",
-        "_count",
         "_form_read",
+        "_gateway",
         "_held",
         "_held_bytes",
         "_is_paused",
         "_is_wanted",
+        "_read_at",
         "_reader",
         "is_used",
         "is_whole",
     )
 
-    def __init__(self, connection: Http1Connection, request: Request, count: Callable[[int], None]) -> None:
+    def __init__(self, connection: Http1Connection, request: Request, gateway: Gateway) -> None:
         self._connection = connection
         self._reader = connection.reader
-        self._count = count
+        self._gateway = gateway
         self._client: Http1Client | None = None
         self._held: list[bytes] = []
         self._held_bytes = 0
         self._form_read: asyncio.Future[None] | None = None
         self._is_wanted = False
         self._is_paused = False
+        self._read_at = 0.0
         self.is_used = False
         self.is_whole = not request.has_body
         if self.is_whole:
@@ -76,12 +81,13 @@ class Upload:
 
     def read(self) -> None:
         """Take what has come of the body, as far as it is wanted now."""
+        self._read_at = self._gateway.clock()
         while self._is_wanted and not (self._is_paused or self.is_whole):
             try:
                 item = self._reader.next()
             except BadRequest as error:
                 self._is_wanted = False
-                self._connection.body_failed(error)
+                self._connection.body_failed(error, Ending.REFUSED)
                 return
             if isinstance(item, bytes):
                 self._take(item)
@@ -105,6 +111,24 @@ class Upload:
         """Send nothing more: the target is gone."""
         self._client = None
 
+    def check_stall(self, now: float) -> float | None:
+        """Give the exchange up if body is awaited and none has come for too long; give the time of the next look."""
+        if self.is_whole or not self._is_wanted:
+            return None
+        timeout_s = self._gateway.settings.http.body_timeout_s
+        due = self._read_at + timeout_s if self._is_awaited else now + timeout_s
+        if now < due:
+            return due
+        self._is_wanted = False
+        self._connection.body_failed(BadRequest(408, "the request body did not come in time"), Ending.CLIENT_STALLED)
+        return None
+
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether only the client holds the body up: not a target that blocks, and not one that is being looked for."""
+        is_form_awaited = self._form_read is not None and not self._form_read.done()
+        return not self._is_paused and (self._client is not None or is_form_awaited)
+
     def settle(self) -> bool:
         """Drop what has come of a body that no target takes; say whether another request can follow this one's end."""
         if self._client is None and not self.is_whole:
@@ -123,11 +147,14 @@ class Upload:
             self._connection.send_continue()
         self.read()
         self._connection.hold_if_early()
+        if self._is_wanted and not self.is_whole:
+            due = self._read_at + self._gateway.settings.http.body_timeout_s
+            self._gateway.wheel.schedule(self._connection, due)
 
     def _take(self, piece: bytes) -> None:
         if self._client is not None:
             self.is_used = True
-            self._count(len(piece))
+            self._gateway.count_upload(len(piece))
             self._client.send_piece(piece)
             return
         self._held.append(piece)

@@ -40,6 +40,12 @@ def make(
     )
 
 
+def stream_read_timeout_s(plan: Plan | None, own_s: float | None) -> float:
+    """Give the longest gap between two reads of a stream or tunnel: only what was configured counts; 0 = no limit."""
+    configured_s = plan.timeouts.read_s if plan is not None and own_s is None else own_s
+    return configured_s or 0.0
+
+
 def upgrade_of(request: Request) -> bytes | None:
     """Give the protocol that the client asks to change to (RFC 9110 §7.8), or None.
 

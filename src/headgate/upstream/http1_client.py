@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from headgate.errors import GatewayError
 from headgate.timer_wheel import UNSCHEDULED, TimerWheel
 from headgate.upstream.response_reader import ResponseReader, failure
+from headgate.upstream.unread import take_unread
 from headgate.wire.chunked import LAST_CHUNK, SIZE_LINES, encode_chunk
 from headgate.wire.request import ResponseHead
 
@@ -249,7 +250,10 @@ class Http1Client(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell what the loss means for the exchange."""
+        """Tell what the loss means for the exchange; of an upload that broke off, there may be an answer."""
+        has_body = self._outgoing is not None and self._outgoing.has_body
+        if exc is not None and has_body and self.transport is not None and (data := take_unread(self.transport)):
+            self.data_received(data)
         if self._state is State.CLOSED:
             return
         if exc is not None:
@@ -291,7 +295,7 @@ class Http1Client(asyncio.Protocol):
             return None
         if not self.read_timeout_s:
             return None
-        if self._is_paused or self._uploading:
+        if self._is_paused or (self._uploading and self._state is State.WAITING):
             return now + self.read_timeout_s
         due = self.last_read + self.read_timeout_s
         if now < due:

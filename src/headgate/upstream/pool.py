@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 
 from headgate.errors import GatewayError, Source
 from headgate.timer_wheel import TimerWheel
+from headgate.upstream.address_race import first_connected
 from headgate.upstream.http1_client import Http1Client
 from headgate.upstream.resolve import Resolver
 from headgate.upstream.target import Target
@@ -65,28 +66,25 @@ class Pool:
         return None
 
     async def connect(self, timeout_s: float) -> Http1Client:
-        """Make a connection within ``timeout_s``, trying each address of the name in turn.
+        """Make a connection within ``timeout_s``, whichever of the name's addresses answers first.
 
         Raises GatewayError, retryable on another target: ``unresolvable`` 503, ``connect_timeout`` 504,
         ``connect_refused``, ``connect_failed`` and ``tls_failed`` 502.
         """
-        error: OSError | None = None
         self._pools.connecting += 1
         try:
             await self._pools.make_room()
             async with asyncio.timeout(timeout_s):
-                for address in await self._pools.resolver.resolve(self.target.host):
-                    try:
-                        return await self._connect_to(address)
-                    except OSError as tried:
-                        error = tried
+                addresses = await self._pools.resolver.resolve(self.target.host)
+                try:
+                    return await first_connected(addresses, self._connect_to, Http1Client.abort)
+                except OSError as error:  # a TimeoutError of the kernel's among them
+                    code = _code_of(error)
+                    raise self._error(code, 504 if code == "connect_timeout" else 502, str(error)) from error
         except TimeoutError:
             raise self._error("connect_timeout", 504, f"no connection within {timeout_s:g} s") from None
         finally:
             self._pools.connecting -= 1
-        assert error is not None
-        code = _code_of(error)
-        raise self._error(code, 504 if code == "connect_timeout" else 502, str(error)) from error
 
     async def _connect_to(self, address: str) -> Http1Client:
         pools = self._pools
