@@ -3,6 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+ifneq ($(words $(VENV)),1)
+$(error VENV is one name without spaces, relative to the checkout)
+endif
 MARK := $(VENV)/.installed
 
 .PHONY: demo test check bench lint clean
@@ -16,7 +19,7 @@ test: system-packages
 	$(BIN)/pytest
 
 check: $(MARK) lint
-	$(BIN)/pytest -m "not slow" -q
+	$(BIN)/pytest -q -m "not slow" --ignore=tests/system --ignore=tests/runtime
 
 lint: $(MARK)
 	$(BIN)/ruff check
@@ -34,8 +37,8 @@ system-packages:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || scripts/install-debian python3-venv:
 
 $(MARK): pyproject.toml scripts/create-venv
-	@scripts/create-venv $(PYTHON) $(VENV)
-	@touch $@
+	@scripts/create-venv "$(PYTHON)" "$(VENV)"
+	@touch "$@"
 
 clean:
-	rm -rf $(VENV) .demo .headgate .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf "$(VENV)" .demo .headgate .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

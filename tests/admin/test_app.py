@@ -45,7 +45,7 @@ def test_resources_that_are_not_served_say_so(data_dir: Path, method: str, resou
 @pytest.mark.parametrize("path", ["/", "/docs", "/redoc", "/openapi.json", "/apisix", "/apisix/administrator", "//"])
 def test_paths_outside_the_api_are_404_in_its_shape(data_dir: Path, path: str) -> None:
     async def scenario(api: Api) -> None:
-        for method in ("GET", "POST"):
+        for method in ("GET", "POST", "PURGE"):
             answer = await api.client.request(method, f"http://127.0.0.1:9180{path}")
 
             assert (answer.status_code, answer.json()) == (404, {"error_msg": "not found"})

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import uvloop
 
-from headgate.runtime.admin_server import AdminServer
+from headgate.runtime.admin_server import MAX_HEAD_BYTES, AdminServer
 
 
 async def app(scope: dict[str, Any], _receive: Any, send: Any) -> None:
@@ -45,4 +45,24 @@ def test_serves_on_a_passed_socket_and_leaves_it_open() -> None:
         accepted, _ = listening.accept()
         assert accepted.recv(100) == b"waiting"
         accepted.close()
+    listening.close()
+
+
+def test_a_head_without_end_is_refused_before_anything_looks_at_it() -> None:
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    async def main() -> bytes:
+        server = AdminServer(app, [listening.dup().detach()], name="test")
+        serving = asyncio.create_task(server.serve())
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * (MAX_HEAD_BYTES + 1))
+        async with asyncio.timeout(30):
+            answer = await reader.read()
+        writer.close()
+        server.stop()
+        async with asyncio.timeout(10):
+            await serving
+        return answer
+
+    assert uvloop.run(main()).startswith(b"HTTP/1.1 400 ")
     listening.close()

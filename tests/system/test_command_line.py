@@ -351,3 +351,10 @@ class TestCheck:
             assert headgate_command(tmp_path, "check", "routes.json").status == 0
             with Program(tmp_path, "--routes=routes.json") as program:
                 assert get(program.port, "/hello").body == b"hello world\n"
+
+
+def test_more_workers_than_descriptors_is_one_clear_line(tmp_path: Path) -> None:
+    limited = ("sh", "-c", 'ulimit -n 64; exec "$0" "$@"', sys.executable, "-m", "headgate")
+    anywhere = [*ANYWHERE[:-1], "24"]
+    done = headgate_command(tmp_path, "run", *anywhere, "--data-dir", "data", program=limited)
+    check_refused(done, "not enough file descriptors for 24 workers: lower --workers, or raise `ulimit -n`")

@@ -130,7 +130,9 @@ class Demo:
         with Client(int(self._ports["DEMO_PROXY_PORT"])) as client:
             client.get("/.sse", (b"Accept", b"text/event-stream"))
             assert client.read_head().status == 200
-            names = [client.read_event().data.split(b"\n")[0] for _ in range(4)]
+            events = [client.read_event().data for _ in range(4)]
+            assert b"\ndata: X-Forwarded-Host: 127.0.0.1\n" in events[1]
+            names = [event.split(b"\n")[0] for event in events]
             assert names == [b"event: server", b"event: request", b"event: time", b"event: time"]
         self.wait_shown(r"^stream 1 opens  GET /\.sse -> \S+ 200$")
         for number, name in enumerate(("server", "request", "time", "time"), 1):

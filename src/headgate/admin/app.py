@@ -27,7 +27,7 @@ from headgate.admin.write_queue import Committer
 from headgate.admin.writes import Writer
 from headgate.plugins.catalog import Catalog
 
-_METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT"]
+_METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "PURGE"]
 
 
 def create_app(

@@ -16,6 +16,9 @@ import uvicorn
 STOP_S = 1
 """How long open requests may take when control stops, in whole seconds as uvicorn counts; the supervisor waits less."""
 
+MAX_HEAD_BYTES = 64 * 1024
+"""Longest request head that is read; a longer one gets 400 and is dropped, before any key is looked at."""
+
 
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
@@ -30,6 +33,8 @@ class AdminServer:
         self.name = name
         config = uvicorn.Config(
             app,
+            http="h11",  # the only one of uvicorn's protocols that bounds a head
+            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             log_config=None,
             access_log=False,
             lifespan="off",

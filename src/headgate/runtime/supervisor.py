@@ -10,6 +10,7 @@ signals arrive through ``signal.set_wakeup_fd``.
 
 from __future__ import annotations
 
+import errno
 import heapq
 import itertools
 import json
@@ -328,6 +329,12 @@ def main(arguments: list[str]) -> int:
         supervisor = Supervisor(settings, descriptor, **modules)
     except (StartError, ListenError) as error:
         log("error", str(error))
+        return 1
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        workers = settings["workers"]
+        log("error", f"not enough file descriptors for {workers} workers: lower --workers, or raise `ulimit -n`")
         return 1
     return supervisor.run()
 
