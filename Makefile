@@ -8,7 +8,7 @@ $(error VENV is one name without spaces, relative to the checkout)
 endif
 MARK := $(VENV)/.installed
 
-.PHONY: demo test check bench lint clean
+.PHONY: demo test check bench bench-cost soak lint clean
 
 demo: $(MARK)
 	@exec $(BIN)/headgate demo
@@ -19,7 +19,7 @@ test: system-packages
 	$(BIN)/pytest
 
 check: $(MARK) lint
-	$(BIN)/pytest -q -m "not slow" --ignore=tests/system --ignore=tests/runtime
+	$(BIN)/pytest -q -m "not slow" --ignore=tests/system --ignore=tests/runtime --ignore=tests/browser
 
 lint: $(MARK)
 	$(BIN)/ruff check
@@ -31,9 +31,18 @@ bench: $(MARK)
 	@scripts/install-debian nginx-light:nginx
 	$(BIN)/python -m bench
 
+# What the clocks and limits of streams cost; AGAINST=PATH also compares with another checkout.
+bench-cost: $(MARK)
+	@scripts/install-debian nginx-light:nginx
+	$(BIN)/python -m bench --only guarded,plain,nginx $(if $(AGAINST),--against "$(AGAINST)")
+
+# Ten minutes of everything that can happen to 2,000 streams; SOAK="--minutes 60" goes on for longer.
+soak: $(MARK)
+	$(BIN)/python -m bench.soak $(SOAK)
+
 .PHONY: system-packages
 system-packages:
-	@scripts/install-debian python3:$(PYTHON) curl:curl
+	@scripts/install-debian python3:$(PYTHON) curl:curl chromium:chromium
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || scripts/install-debian python3-venv:
 
 $(MARK): pyproject.toml scripts/create-venv

@@ -1,5 +1,9 @@
 """``python -m bench``: what one worker costs per forwarded event, beside NGINX, on this machine.
 
+Peers: ``headgate`` as it is by default, ``guarded`` with every clock and limit of ``stream-guard`` set, ``plain`` with the clocks
+and limits of the settings off, ``against`` another checkout of headgate (``--against PATH``), ``nginx``, and ``bare``, the
+smallest relay in Python.
+
 By default 1,000 streams of 10 events per second and 200 bytes, three rounds in alternating order, peers on one core and
 the load on another; about two minutes. Exit code 0: measured; 1: invalid, events were lost, doubled or damaged;
 2: a peer did not start, or the machine has one core; 3: measured without NGINX, which is not installed.
@@ -17,7 +21,7 @@ from bench.event import SMALLEST_BYTES
 from bench.idle import run_idle
 from bench.load import Cores, LoadFigures, Shape, run_load
 from bench.orders import LoadFailedError
-from bench.peers import PEERS, Peer, PeerFailedError
+from bench.peers import PEERS, Peer, PeerFailedError, against
 
 from bench import report
 
@@ -36,9 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
     cores = Cores(gateway=allowed[0], load=allowed[1])
     os.sched_setaffinity(0, {cores.load})
     _raise_file_limit()
-    peers, code = _present(options.only)
+    wanted = options.only if options.against is None else [*options.only, against(options.against)]
     shape = Shape(options.streams, options.rate, options.bytes, options.seconds, options.warmup)
     try:
+        peers, code = _present(wanted)
         rounds = _measure_loaded(peers, shape, cores, options.rounds)
         idles = {peer.name: run_idle(peer, core=cores.gateway, size_bytes=options.bytes) for peer in peers}
     except (PeerFailedError, LoadFailedError, OSError) as error:
@@ -56,6 +61,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--warmup", type=float, default=2, help="seconds before the window (default 2)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each peer (default 3)")
     parser.add_argument("--only", type=_peers, default="headgate,nginx", help=f"peers, of {','.join(PEERS)}")
+    parser.add_argument("--against", type=Path, metavar="PATH", help="another checkout of headgate, as one more peer")
     parser.add_argument("--results", type=Path, default=RESULTS, help="directory for the raw figures")
     return parser.parse_args(arguments)
 
@@ -74,15 +80,17 @@ def _peers(text: str) -> list[Peer]:
 
 
 def _present(peers: list[Peer]) -> tuple[list[Peer], int]:
-    """Leave out what is not installed, saying how to install it."""
+    """Leave out an NGINX that is not installed, saying how to install it. Raises PeerFailedError for any other peer."""
     present, code = [], 0
     for peer in peers:
         missing = peer.missing()
         if missing is None:
             present.append(peer)
-        else:
+        elif peer is PEERS["nginx"]:
             print(f"{missing}\nwithout it there is no ratio", file=sys.stderr)
             code = WITHOUT_NGINX
+        else:
+            raise PeerFailedError(f"{peer.name}: {missing}")
     return present, code
 
 
@@ -98,7 +106,10 @@ def _measure_loaded(peers: list[Peer], shape: Shape, cores: Cores, rounds: int) 
         for peer in peers if number % 2 == 0 else reversed(peers):
             figures = run_load(peer, shape, cores)
             measured[peer.name].append(figures)
-            told = f"{figures.events} events, {figures.cpu_us_per_event:.2f} µs each; others took {figures.others_percent:.0f} %"
+            told = f"{figures.events} events, {figures.cpu_us_per_event:.2f} µs each"
+            if figures.instructions_per_event is not None:
+                told += f", {figures.instructions_per_event:.0f} user instructions"
+            told += f"; others took {figures.others_percent:.0f} %"
             print(f"round {number + 1}, {peer.name}: {told}", flush=True)
     return measured
 

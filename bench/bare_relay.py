@@ -86,6 +86,7 @@ class Downstream(asyncio.Protocol):
         self._loop = loop
         self._upstream_port = upstream_port
         self._upstream: Upstream | None = None
+        self._task: asyncio.Task[None] | None = None
         self._target = b""
         self._fields: list[bytes] = []
         self._parser = httptools.HttpRequestParser(self)
@@ -123,10 +124,12 @@ class Downstream(asyncio.Protocol):
             upstream.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Close the other side."""
+        """Close the other side, or give up connecting to it."""
         del exc
         if self._upstream is not None:
-            self._upstream.transport.close()
+            self._upstream.transport.abort()
+        elif self._task is not None:
+            self._task.cancel()
 
     def pause_writing(self) -> None:
         """Stop reading what the client does not take."""

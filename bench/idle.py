@@ -6,25 +6,22 @@ gateway sleeps in its poll. Times are CLOCK_MONOTONIC, from just before the one 
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import statistics
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.event import make_event
+from bench.leaving import HEAD, PATIENCE_S, PAUSE_S, Leaver, chunk, drop_waiting, read_to
 from bench.peers import Peer, running
-
-PAUSE_S = 0.01
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
 class IdleFigures:
-    """Medians over the tries, in microseconds."""
+    """Medians over the tries, in microseconds; ``client_gone_us`` by the words of :class:`bench.leaving.Phase`."""
 
     event_us: float
-    client_gone_us: float
+    client_gone_us: Mapping[str, float]
 
 
 def run_idle(peer: Peer, *, core: int, tries: int = 50, size_bytes: int = 200) -> IdleFigures:
@@ -33,70 +30,24 @@ def run_idle(peer: Peer, *, core: int, tries: int = 50, size_bytes: int = 200) -
         socket.create_server(("127.0.0.1", 0)) as listener,
         running(peer, listener.getsockname()[1], core=core) as gateway,
     ):
-        listener.settimeout(10)
-        _drop_waiting(listener)
-        events = _time_events(listener, gateway.port, tries, size_bytes)
-        leaving = [_time_leaving(listener, gateway.port, size_bytes) for _ in range(tries)]
-    return IdleFigures(statistics.median(events) / 1e3, statistics.median(leaving) / 1e3)
+        listener.settimeout(PATIENCE_S)
+        drop_waiting(listener)
+        leaver = Leaver(listener, gateway.port, gateway.pids, size_bytes)
+        events = _time_events(leaver, tries, size_bytes)
+        return IdleFigures(statistics.median(events) / 1e3, leaver.medians_us(tries))
 
 
-def _drop_waiting(listener: socket.socket) -> None:
-    """Close what a start-up probe may have opened through the peer."""
-    listener.setblocking(False)
-    try:
-        while True:
-            listener.accept()[0].close()
-    except BlockingIOError:
-        listener.settimeout(10)
-
-
-def _open(listener: socket.socket, port: int, size_bytes: int) -> tuple[socket.socket, socket.socket]:
-    """Start a stream through the gateway and give its two ends, the first event read."""
-    client = socket.create_connection(("127.0.0.1", port), 10)
-    client.sendall(b"GET /events/0 HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept: text/event-stream\r\n\r\n" % port)
-    upstream, _ = listener.accept()
-    upstream.settimeout(10)
-    upstream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    _read_to(upstream, b"\r\n\r\n")
-    upstream.sendall(HEAD + _chunk(0, size_bytes))
-    _read_to(client, b"x\n\n\r\n")
-    return client, upstream
-
-
-def _time_events(listener: socket.socket, port: int, tries: int, size_bytes: int) -> list[int]:
-    client, upstream = _open(listener, port, size_bytes)
+def _time_events(leaver: Leaver, tries: int, size_bytes: int) -> list[int]:
+    client, upstream = leaver.open()
     taken = []
     with client, upstream:
+        upstream.sendall(HEAD + chunk(0, size_bytes))
+        read_to(client, b"x\n\n\r\n")
         for number in range(1, tries + 1):
-            chunk = _chunk(number, size_bytes)
+            event = chunk(number, size_bytes)
             time.sleep(PAUSE_S)
             began_ns = time.monotonic_ns()
-            upstream.sendall(chunk)
-            _read_to(client, b"x\n\n\r\n")
+            upstream.sendall(event)
+            read_to(client, b"x\n\n\r\n")
             taken.append(time.monotonic_ns() - began_ns)
     return taken
-
-
-def _time_leaving(listener: socket.socket, port: int, size_bytes: int) -> int:
-    client, upstream = _open(listener, port, size_bytes)
-    with upstream:
-        time.sleep(PAUSE_S)
-        began_ns = time.monotonic_ns()
-        client.close()
-        with contextlib.suppress(ConnectionResetError):  # told by RST: as good as FIN
-            upstream.recv(1)
-        return time.monotonic_ns() - began_ns
-
-
-def _chunk(number: int, size_bytes: int) -> bytes:
-    event = make_event(0, number, time.monotonic_ns(), size_bytes)
-    return b"%x\r\n%b\r\n" % (len(event), event)
-
-
-def _read_to(sock: socket.socket, end: bytes) -> None:
-    data = b""
-    while not data.endswith(end):
-        piece = sock.recv(65536)
-        if not piece:
-            raise ConnectionError(f"closed behind {data!r}")
-        data += piece

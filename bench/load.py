@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+from bench.instructions import InstructionCount, available
 from bench.orders import LoadProcess, Message
 from bench.peers import Peer, PeerFailedError, running
 
@@ -35,6 +37,7 @@ class Cores:
 class LoadFigures:
     """What a run gave. The run is valid when ``problems`` is empty.
 
+    ``instructions_per_event`` are the workers' own, outside the kernel; None where ``perf`` cannot count them.
     ``ticks_us_per_event`` is the cross-check of ``cpu_us_per_event`` by utime + stime. ``worst_lag_ms`` is how late the
     origin itself was at worst: above a few milliseconds the load, not the gateway, made the latency. ``others_percent`` is the share of
     a core, of the two the worse, that foreign processes took: a quiet machine has less than 5.
@@ -44,6 +47,7 @@ class LoadFigures:
     seconds: float
     cpu_us_per_event: float
     ticks_us_per_event: float
+    instructions_per_event: float | None
     latency_p50_us: float
     latency_p99_us: float
     worst_lag_ms: float
@@ -58,6 +62,7 @@ def run_load(peer: Peer, shape: Shape, cores: Cores) -> LoadFigures:
         with (
             running(peer, upstream_port, core=cores.gateway) as gateway,
             LoadProcess("bench.swarm", gateway.port, shape.streams, shape.size_bytes, core=cores.load) as swarm,
+            _count_instructions(gateway.pids, cores.load) as count,
         ):
             ready = swarm.answer()
             if ready["begun"] != shape.streams:
@@ -67,14 +72,21 @@ def run_load(peer: Peer, shape: Shape, cores: Cores) -> LoadFigures:
             time.sleep(shape.warmup_s)
             ours = {cores.gateway: gateway.pids, cores.load: [origin.pid, swarm.pid, os.getpid()]}
             origin.ask("begin")
+            if count is not None:
+                count.begin()
             swarm.ask("begin", pids=gateway.pids)
             before = {core: _taken_by_others_s(core, pids) for core, pids in ours.items()}
             time.sleep(shape.seconds)
             others = [_taken_by_others_s(core, pids) - before[core] for core, pids in ours.items()]
             window = swarm.ask("end")
+            instructions = count.end() if count is not None else None
             sent = origin.ask("finish")
             received = swarm.ask("finish")
-        return _figures(shape, window, sent, received, max(others))
+        return _figures(shape, {**window, "instructions": instructions}, sent, received, max(others))
+
+
+def _count_instructions(pids: list[int], core: int) -> AbstractContextManager[InstructionCount | None]:
+    return InstructionCount(pids, core=core) if available() else nullcontext()
 
 
 def _taken_by_others_s(core: int, ours: list[int]) -> float:
@@ -82,7 +94,7 @@ def _taken_by_others_s(core: int, ours: list[int]) -> float:
 
 
 def _figures(shape: Shape, window: Message, sent: Message, received: Message, others_s: float) -> LoadFigures:
-    events = window["events"]
+    events, instructions = window["events"], window["instructions"]
     problems = list(received["problems"]) + count_problems(sent["sent"], received["received"])
     if received["complete"] != shape.streams:
         problems.append(f"{shape.streams - received['complete']} streams did not end properly")
@@ -91,6 +103,7 @@ def _figures(shape: Shape, window: Message, sent: Message, received: Message, ot
         seconds=window["seconds"],
         cpu_us_per_event=window["cpu_us"] / max(events, 1),
         ticks_us_per_event=window["ticks_us"] / max(events, 1),
+        instructions_per_event=None if instructions is None else instructions / max(events, 1),
         latency_p50_us=window["latency_us"]["p50"],
         latency_p99_us=window["latency_us"]["p99"],
         worst_lag_ms=sent["worst_lag_ms"],

@@ -20,10 +20,11 @@ class LoadFailedError(Exception):
 
 
 class LoadProcess:
-    """A ``bench`` module running on a core of its own; killed when the block ends, if it has not ended by then."""
+    """A ``bench`` module running on a core of its own, or on any; killed when the block ends, if it has not ended by then."""
 
-    def __init__(self, module: str, *arguments: object, core: int) -> None:
-        command = ["taskset", "-c", str(core), sys.executable, "-m", module, *map(str, arguments)]
+    def __init__(self, module: str, *arguments: object, core: int | None = None) -> None:
+        pinned = [] if core is None else ["taskset", "-c", str(core)]
+        command = [*pinned, sys.executable, "-m", module, *map(str, arguments)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
 
     @property

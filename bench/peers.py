@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -84,6 +84,10 @@ class Peer(ABC):
     def command(self, directory: Path, port: int, upstream_port: int) -> list[str]:
         """Write the configuration into ``directory`` and give the command that serves ``port`` in the foreground."""
 
+    def environ(self) -> Mapping[str, str]:
+        """Give variables of its environment beside the bench's own."""
+        return {}
+
     def missing(self) -> str | None:
         """Say what must be installed first, or None."""
         return None
@@ -96,24 +100,57 @@ class Peer(ABC):
 
 
 class Headgate(Peer):
-    """The gateway, from the environment that runs the bench."""
+    """The gateway, from the environment that runs the bench, with the settings that it has by default.
 
-    name = "headgate"
+    ``plugins`` are the route's, ``settings`` variables of the environment, ``source`` a checkout whose ``src`` is run in
+    place of the one that is installed.
+    """
+
     worker = "headgate.runtime.worker"
 
+    def __init__(
+        self,
+        name: str,
+        *,
+        plugins: Mapping[str, Mapping[str, object]] | None = None,
+        settings: Mapping[str, str] | None = None,
+        source: Path | None = None,
+    ) -> None:
+        self.name = name
+        self._plugins = dict(plugins or {})
+        self._settings = dict(settings or {})
+        self._source = None if source is None else source.resolve() / "src"
+
+    def environ(self) -> Mapping[str, str]:
+        """Give the settings, and the path of the other checkout."""
+        return self._settings if self._source is None else {**self._settings, "PYTHONPATH": str(self._source)}
+
+    def missing(self) -> str | None:
+        """Say so if what would be run is not the checkout that was asked for."""
+        if self._source is None or Path(self._imported("__file__")).is_relative_to(self._source):
+            return None
+        return f"there is no headgate in {self._source}"
+
     def version(self) -> str:
-        """Give the package's version."""
-        return headgate.__version__
+        """Give the package's version, and where another checkout is."""
+        if self._source is None:
+            return headgate.__version__
+        return f"{self._imported('__version__')} in {self._source.parent}"
 
     def command(self, directory: Path, port: int, upstream_port: int) -> list[str]:
         """One route that takes every path."""
         upstream = {"type": "roundrobin", "nodes": {f"127.0.0.1:{upstream_port}": 1}}
+        route = {"id": "bench", "uri": "/*", "upstream": upstream, "plugins": self._plugins}
         routes = directory / "routes.json"
-        routes.write_text(json.dumps({"routes": [{"id": "bench", "uri": "/*", "upstream": upstream}]}))
-        program = str(Path(sys.executable).with_name("headgate"))
+        routes.write_text(json.dumps({"routes": [route]}))
+        program = [sys.executable, "-P", "-m", "headgate", "run", "--workers", "1"]
         addresses = ["--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{free_port()}", "--metrics", "off"]
-        places = ["--routes", str(routes), "--data-dir", str(directory / "data")]
-        return [program, "run", "--workers", "1", *addresses, *places]
+        return [*program, *addresses, "--routes", str(routes), "--data-dir", str(directory / "data")]
+
+    def _imported(self, attribute: str) -> str:
+        command = [sys.executable, "-P", "-c", f"import headgate; print(headgate.{attribute})"]
+        environ = {**os.environ, **self.environ()}
+        return subprocess.run(command, env=environ, capture_output=True, text=True, check=False).stdout.strip()
 
 
 class Nginx(Peer):
@@ -154,7 +191,25 @@ class Bare(Peer):
         return [sys.executable, "-m", "bench.bare_relay", str(port), str(upstream_port)]
 
 
-PEERS: dict[str, Peer] = {peer.name: peer for peer in (Headgate(), Nginx(), Bare())}
+CLOCKS = {"first_event_s": 60, "event_gap_s": 60, "max_duration_s": 3600, "max_bytes": 1 << 40}
+"""What the plugin ``stream-guard`` watches in the peer ``guarded``: every clock and limit, none of which is reached."""
+OFF = {"HEADGATE_STREAMS_KEEPALIVE_S": "0", "HEADGATE_STREAMS_MAX_EVENT_BYTES": "0"}
+
+PEERS: dict[str, Peer] = {
+    peer.name: peer
+    for peer in (
+        Headgate("headgate"),
+        Headgate("guarded", plugins={"stream-guard": CLOCKS}),
+        Headgate("plain", settings=OFF),
+        Nginx(),
+        Bare(),
+    )
+}
+
+
+def against(path: Path) -> Peer:
+    """Give the peer for another checkout of headgate, as it is by default."""
+    return Headgate("against", source=path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +228,8 @@ def running(peer: Peer, upstream_port: int, *, core: int) -> Iterator[Running]:
         directory = Path(name)
         with (directory / "output").open("wb") as output:
             command = ["taskset", "-c", str(core), *peer.command(directory, port, upstream_port)]
-            process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            environ = {**os.environ, **peer.environ()}
+            process = subprocess.Popen(command, env=environ, stdout=output, stderr=subprocess.STDOUT)
         try:
             _wait_until_it_accepts(peer, process, port, directory / "output")
             yield Running(port, peer.workers(process.pid))

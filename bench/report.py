@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench.figures import Spread, ratio
 from bench.idle import IdleFigures
+from bench.leaving import Phase
 from bench.load import LoadFigures, Shape
 from bench.peers import Peer
 
@@ -22,28 +23,55 @@ Idles = Mapping[str, IdleFigures]
 
 LOADED = {
     "CPU µs per event": "cpu_us_per_event",
+    "user instructions per event": "instructions_per_event",
     "event in → out, load, p50 µs": "latency_p50_us",
     "event in → out, load, p99 µs": "latency_p99_us",
     "taken by other processes, %": "others_percent",
 }
-IDLE = {"event in → out, idle, µs": "event_us", "client gone → upstream told, µs": "client_gone_us"}
+PAIRS = (
+    ("headgate", "nginx"),
+    ("guarded", "nginx"),
+    ("plain", "nginx"),
+    ("against", "nginx"),
+    ("bare", "nginx"),
+    ("guarded", "plain"),
+    ("headgate", "plain"),
+    ("headgate", "against"),
+    ("guarded", "against"),
+    ("plain", "against"),
+    ("headgate", "bare"),
+)
+"""Which peers are compared where both were measured: the first ÷ the second."""
 
 
 def table(rounds: Rounds, idles: Idles) -> str:
-    """Give the figures as text: medians, spreads in brackets, ratios by round against what they are measured by."""
-    pairs = [
-        (a, b) for a, b in (("headgate", "nginx"), ("bare", "nginx"), ("headgate", "bare")) if {a, b} <= set(rounds)
-    ]
-    lines = [["", *rounds, *(f"{ours} ÷ {theirs}" for ours, theirs in pairs)]]
-    for title, field in LOADED.items():
-        values = {name: [getattr(one, field) for one in figures] for name, figures in rounds.items()}
-        cells = [_spread(Spread.of(values[name]), 2 if "CPU" in title else 0) for name in rounds]
-        lines.append([title, *cells, *(_ratio(values[a], values[b]) for a, b in pairs)])
-    for title, field in IDLE.items():
-        single = {name: getattr(figures, field) for name, figures in idles.items()}
-        cells = [f"{single[name]:.0f}" for name in rounds]
-        lines.append([title, *cells, *(f"{single[a] / single[b]:.2f}" for a, b in pairs)])
-    return _align(lines)
+    """Give the figures as text: medians with spreads in brackets, then ratios, taken round by round where there are rounds."""
+    measured = _measured(rounds, idles)
+    pairs = [pair for pair in PAIRS if set(pair) <= set(rounds)]
+    lines = [["", *rounds]]
+    ratios = [["", *(f"{ours} ÷ {theirs}" for ours, theirs in pairs)]]
+    for title, values in measured.items():
+        lines.append([title, *(_spread(Spread.of(values[name]), 2 if "CPU" in title else 0) for name in rounds)])
+        if "other processes" not in title:
+            ratios.append([title, *(_ratio(values[a], values[b]) for a, b in pairs)])
+    return _align(lines) + ("\n\n" + _align(ratios) if pairs else "")
+
+
+def _measured(rounds: Rounds, idles: Idles) -> Mapping[str, Mapping[str, Sequence[float]]]:
+    """Give what was measured: the values of each peer, by the row's title; without rows that some peer has no value for."""
+    found: dict[str, dict[str, Sequence[float | None]]] = {
+        title: {name: [getattr(one, field) for one in figures] for name, figures in rounds.items()}
+        for title, field in LOADED.items()
+    }
+    found["event in → out, idle, µs"] = {name: [idle.event_us] for name, idle in idles.items()}
+    for phase in Phase:
+        title = f"client gone → upstream told, {phase.value}, µs"
+        found[title] = {name: [idle.client_gone_us[phase.value]] for name, idle in idles.items()}
+    rows = found.items()
+    complete = {
+        title: {name: [one for one in values if one is not None] for name, values in row.items()} for title, row in rows
+    }
+    return {title: row for title, row in complete.items() if all(row.values())}
 
 
 def save(directory: Path, shape: Shape, rounds: Rounds, idles: Idles, peers: Sequence[Peer]) -> Path:
@@ -73,6 +101,8 @@ def machine() -> dict[str, str]:
 
 
 def _spread(spread: Spread, digits: int) -> str:
+    if spread.low == spread.high:
+        return f"{spread.median:.{digits}f}"
     return f"{spread.median:.{digits}f} ({spread.low:.{digits}f}-{spread.high:.{digits}f})"
 
 

@@ -97,7 +97,7 @@ class RunningGateway:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         if not self._stopped:
-            self.stop(0.0)
+            self.stop(window_s=0.0)
         self.loop.call_soon_threadsafe(self._done.set)
         self._thread.join(DEADLINE_S)
         self._read_log()
@@ -112,11 +112,11 @@ class RunningGateway:
         """Apply changes as a worker does; they are live when this returns."""
         self.call(lambda: self.gateway.apply(changes))
 
-    def stop(self, within_s: float) -> float:
+    def stop(self, *, window_s: float, idle_s: float = 0.0) -> float:
         """Stop the gateway, and say how many seconds that took."""
         self._stopped = True
         began = time.monotonic()
-        self.await_(self.gateway.stop(within_s))
+        self.await_(self.gateway.stop(window_s=window_s, idle_s=idle_s))
         return time.monotonic() - began
 
     def call(self, function: Callable[[], Found]) -> Found:
@@ -201,7 +201,7 @@ class RunningGateway:
             f"left behind: {task!r}" for task in asyncio.all_tasks() if task is not asyncio.current_task()
         ]
         self._trouble += [f"left behind: {one!r}" for one in self.gateway._connections]
-        self._trouble += [f"left open: {one!r}" for one in self.gateway._streams]
+        self._trouble += [f"left open: {one!r}" for one in self.gateway.streams.values()]
         if self.gateway.pools.usage.open:
             self._trouble.append(f"left behind: {self.gateway.pools.usage}")
 

@@ -133,6 +133,20 @@ def test_liveness_and_options_need_no_key() -> None:
         assert "x-api-version" not in answer.headers
 
 
+@pytest.mark.parametrize("rules", [KEYLESS, KEYED])
+@pytest.mark.parametrize(
+    "fields", [LOCAL, [("host", "balancer.example"), ("origin", "http://elsewhere"), ("via", "x")]]
+)
+def test_readiness_is_everybodys_and_nothing_beside_it(rules: AccessRules, fields: Fields) -> None:
+    far: tuple[str, int] = ("203.0.113.9", 40000)
+    for method in ("GET", "HEAD"):
+        answer = _ask(rules, method, "/headgate/ready", fields=fields, client=far)
+        assert answer.served
+        assert "x-api-version" not in answer.headers
+    for method, path in (("POST", "/headgate/ready"), ("GET", "/headgate/ready/x"), ("GET", "/headgate/streams")):
+        assert _ask(rules, method, path, fields=fields, client=far).status in {401, 403}
+
+
 CORS = {
     "access-control-allow-origin": "*",
     "access-control-allow-credentials": "true",

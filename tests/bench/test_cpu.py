@@ -17,9 +17,10 @@ def burn(seconds: float) -> None:
 def test_time_on_the_cpu_is_counted_for_all_threads() -> None:
     own = [os.getpid()]
     before_ns, before_ticks_s = cpu.on_cpu_ns(own), cpu.ticks_s(own)
-    burn(0.1)
-    assert 90e6 < cpu.on_cpu_ns(own) - before_ns < 500e6
-    assert 0.05 < cpu.ticks_s(own) - before_ticks_s < 0.5
+    burn(0.2)
+    # What runs now is brought up to date at the kernel's tick only, which may be 10 ms ago, or more where a hypervisor is late.
+    assert 150e6 < cpu.on_cpu_ns(own) - before_ns < 2e9
+    assert 0.1 < cpu.ticks_s(own) - before_ticks_s < 2
 
 
 def test_a_core_is_busy_while_it_is_used() -> None:

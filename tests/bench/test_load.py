@@ -6,6 +6,7 @@ import os
 
 import pytest
 from bench.idle import run_idle
+from bench.leaving import Phase
 from bench.load import Cores, Shape, count_problems, run_load
 from bench.orders import LoadFailedError, LoadProcess
 from bench.peers import PEERS
@@ -20,13 +21,15 @@ def test_a_run_counts_what_passed() -> None:
     assert figures.seconds >= 0.5
     assert figures.events > 5
     assert 1 < figures.cpu_us_per_event < 10_000
+    assert figures.instructions_per_event is None or 100 < figures.instructions_per_event < 1e6
     assert 0 < figures.latency_p50_us <= figures.latency_p99_us
 
 
 def test_an_idle_relay_is_measured() -> None:
     figures = run_idle(PEERS["bare"], core=CORE, tries=3)
     assert 0 < figures.event_us < 1e6
-    assert 0 < figures.client_gone_us < 1e6
+    assert set(figures.client_gone_us) == {phase.value for phase in Phase}
+    assert all(0 < gone_us < 1e6 for gone_us in figures.client_gone_us.values())
 
 
 def test_the_swarm_checks_what_the_origin_sends() -> None:

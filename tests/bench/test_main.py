@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 from bench.__main__ import WITHOUT_NGINX, _present, main
-from bench.peers import PEERS
+from bench.peers import PEERS, PeerFailedError, against
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--only", "ngnix"], "no such peer: ngnix; there are headgate, nginx, bare"),
+        (["--only", "ngnix"], "no such peer: ngnix; there are headgate, guarded, plain, nginx, bare"),
         (["--bytes", "49"], "an event has at least 50 bytes"),
         (["--rate", "often"], "invalid float value: 'often'"),
         (["--quick"], "unrecognized arguments: --quick"),
@@ -23,6 +23,12 @@ def test_bad_arguments_are_told(arguments: list[str], text: str, capsys: pytest.
         main(arguments)
     assert ended.value.code == 2
     assert text in capsys.readouterr().err
+
+
+def test_a_checkout_that_is_none_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(PeerFailedError, match=f"against: there is no headgate in {tmp_path}/src"):
+        _present([PEERS["bare"], against(tmp_path)])
+    assert capsys.readouterr().err == ""
 
 
 def test_a_short_run_prints_the_table_and_keeps_the_figures(tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
-from bench.peers import Bare, Nginx, PeerFailedError, running
+from bench.peers import PEERS, Bare, Nginx, PeerFailedError, against, running
 from tests.client import Client, get
 from tests.origin import Origin
 
@@ -25,6 +26,38 @@ def test_a_peer_that_does_not_start_is_told_with_its_words() -> None:
         pytest.raises(PeerFailedError, match=r"broken ended with 7: headgate-bench-\w+: no \d+ 1"),
         running(Broken(), 1, core=CORE),
     ):
+        pass
+
+
+def test_each_headgate_serves_with_its_settings(tmp_path: Path) -> None:
+    PEERS["plain"].command(tmp_path, 1234, 5678)
+    [route] = json.loads((tmp_path / "routes.json").read_text())["routes"]
+    assert route["plugins"] == {}
+    assert PEERS["plain"].environ() == {"HEADGATE_STREAMS_KEEPALIVE_S": "0", "HEADGATE_STREAMS_MAX_EVENT_BYTES": "0"}
+    PEERS["guarded"].command(tmp_path, 1234, 5678)
+    [route] = json.loads((tmp_path / "routes.json").read_text())["routes"]
+    assert set(route["plugins"]["stream-guard"]) == {"first_event_s", "event_gap_s", "max_duration_s", "max_bytes"}
+
+
+@pytest.mark.parametrize("name", ["headgate", "guarded", "plain"])
+def test_each_headgate_relays(name: str) -> None:
+    with Origin() as origin, running(PEERS[name], origin.port, core=CORE) as gateway:
+        origin.events("/events", steps=[b"data: a\n\n"])
+        with Client(gateway.port) as client:
+            client.get("/events")
+            assert client.read_head().status == 200
+            assert client.read_event().data == b"data: a\n\n"
+        assert len(gateway.pids) == 1
+
+
+def test_another_checkout_is_run_in_place_of_the_installed_one(tmp_path: Path) -> None:
+    package = tmp_path / "src" / "headgate"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text('__version__ = "0.0.7"\n')
+    (package / "__main__.py").write_text("import sys; sys.exit(f'this is the other one, told to {sys.argv[1]}')\n")
+    peer = against(tmp_path)
+    assert (peer.missing(), peer.version()) == (None, f"0.0.7 in {tmp_path}")
+    with pytest.raises(PeerFailedError, match="this is the other one, told to run"), running(peer, 1, core=CORE):
         pass
 
 

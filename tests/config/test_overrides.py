@@ -19,7 +19,9 @@ from headgate.config.settings import WrittenSettings
         ("HEADGATE_WORKERS", "[4]", ("workers",), "[4]"),
         ("HEADGATE_HTTP_HEAD_TIMEOUT_S", "2.5", ("http", "head_timeout_s"), 2.5),
         ("HEADGATE_UPSTREAM_MAX_HEAD_BYTES", "1e4", ("upstream", "max_head_bytes"), 10000.0),
-        ("HEADGATE_STOP_WITHIN_S", "soon", ("stop", "within_s"), "soon"),
+        ("HEADGATE_DRAIN_WINDOW_S", "soon", ("drain", "window_s"), "soon"),
+        ("HEADGATE_STREAMS_KEEPALIVE_S", "0", ("streams", "keepalive_s"), 0),
+        ("HEADGATE_TCP_KEEPALIVE_S", "2.5", ("tcp", "keepalive_s"), 2.5),
         ("HEADGATE_LISTEN", "0.0.0.0:1", ("listen",), ["0.0.0.0:1"]),
         ("HEADGATE_LISTEN", "0.0.0.0:1, [::]:1", ("listen",), ["0.0.0.0:1", "[::]:1"]),
         ("HEADGATE_LISTEN", "[::]:1,[::]:2", ("listen",), ["[::]:1", "[::]:2"]),
@@ -57,6 +59,7 @@ def test_a_flag_is_typed_or_text(name: str, value: object, path: tuple[str, ...]
         ({"HEADGATE_ADMIN": ""}, {}),
         ({}, {"admin": None, "listen": (), "mask_query_keys": []}),
         ({"PATH": "/bin", "LISTEN": "x", "headgate_admin": "x"}, {}),
+        ({"HEADGATE_ADMIN_KEY": "x"}, {}),  # what `headgate streams` calls the Admin API with
         # What Kubernetes sets in every pod beside a Service "headgate" with two named ports, or "headgate-admin".
         (
             dict.fromkeys(
@@ -86,6 +89,7 @@ def test_what_is_not_given_or_not_ours_is_passed_over(environ: dict[str, str], f
         ({"HEADGATE_LISTN": "x"}, {}, 'HEADGATE_LISTN: no such setting; did you mean "HEADGATE_LISTEN"?'),
         ({"HEADGATE_ZZZZ": "x"}, {}, "HEADGATE_ZZZZ: no such setting"),
         ({"HEADGATE_HTTP": "{}"}, {}, "HEADGATE_HTTP: no such setting"),
+        ({"HEADGATE_STOP_WITHIN_S": "4"}, {}, "HEADGATE_STOP_WITHIN_S: no such setting"),
         ({"HEADGATE_METRICS_EXPLICIT": "1"}, {}, "HEADGATE_METRICS_EXPLICIT: no such setting"),
         ({}, {"max_headers": 1}, "--max-headers: no such setting"),
     ],

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from headgate.config.settings import AdminKey, HttpSettings, Settings, UpstreamSettings
+from headgate.config.settings import (
+    AdminKey,
+    DrainSettings,
+    HttpSettings,
+    Settings,
+    StreamSettings,
+    TcpSettings,
+    UpstreamSettings,
+)
 
 KEYS = (AdminKey(name="ops", key="secret", role="admin"),)
 
@@ -38,7 +46,9 @@ def test_defaults() -> None:
             "send_timeout_s": 60.0,
         },
         "upstream": {"resolve_interval_s": 30.0, "max_head_bytes": 65536, "ca_file": None},
-        "stop": {"within_s": 4.0},
+        "streams": {"keepalive_s": 15.0, "max_event_bytes": 1048576, "retry_s": 3.0, "progress_s": 0.0},
+        "tcp": {"user_timeout_s": 30.0, "keepalive_s": 30.0},
+        "drain": {"delay_s": 0.0, "window_s": 8.0, "idle_s": 5.0},
     }
 
 
@@ -55,6 +65,9 @@ def test_settings_survive_the_way_to_another_process() -> None:
         http=HttpSettings(head_timeout_s=0.5),
         upstream=UpstreamSettings(ca_file=Path("ca.pem")),
         authorities="the file's text",
+        streams=StreamSettings(keepalive_s=0.5, max_event_bytes=0),
+        tcp=TcpSettings(user_timeout_s=0.0),
+        drain=DrainSettings(window_s=0.25),
     )
     assert Settings.model_validate_json(settings.model_dump_json()) == settings
 
@@ -72,6 +85,27 @@ def test_settings_do_not_change_and_do_not_show_their_keys() -> None:
 def test_a_file_of_authorities_comes_with_its_text(values: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="authorities"):
         Settings.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "allowed", "refused"),
+    [
+        (StreamSettings, "keepalive_s", 0, -0.001),
+        (StreamSettings, "max_event_bytes", 0, -1),
+        (StreamSettings, "retry_s", 0.001, 0),
+        (StreamSettings, "retry_s", 3600, 3600.001),
+        (StreamSettings, "progress_s", 0, -1),
+        (TcpSettings, "user_timeout_s", 0, -1),
+        (TcpSettings, "keepalive_s", 0, -1),
+        (DrainSettings, "delay_s", 0, -1),
+        (DrainSettings, "window_s", 0.001, 0),
+        (DrainSettings, "idle_s", 0, -1),
+    ],
+)
+def test_the_bounds_of_a_number(section: type[BaseModel], name: str, allowed: float, refused: float) -> None:
+    assert getattr(section.model_validate({name: allowed}), name) == allowed
+    with pytest.raises(ValidationError, match=name):
+        section.model_validate({name: refused})
 
 
 def test_an_open_admin_api_cannot_be_set_by_any_way() -> None:

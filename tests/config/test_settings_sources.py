@@ -8,7 +8,7 @@ import pytest
 from tests.config.client_pem import CERTIFICATE
 
 from headgate.config.problem import Problem
-from headgate.config.settings import AdminKey, Settings
+from headgate.config.settings import AdminKey, DrainSettings, Settings, StreamSettings, TcpSettings
 from headgate.config.settings_sources import SettingsError, load
 
 KEY = {"name": "ops", "key": "secret", "role": "admin"}
@@ -36,7 +36,9 @@ x_forwarded_host: legacy
 trusted_addresses: [10.0.0.0/8, 127.0.0.1, "fd00::/8"]
 http: {head_timeout_s: 5, max_headers: 50}
 upstream: {resolve_interval_s: 0.5}
-stop: {within_s: 1}
+streams: {keepalive_s: 0, max_event_bytes: 4096, retry_s: 0.5, progress_s: 60}
+tcp: {user_timeout_s: 10, keepalive_s: 5}
+drain: {delay_s: 2, window_s: 30, idle_s: 0}
 """
 
 
@@ -53,7 +55,10 @@ def test_every_setting_can_be_given_in_the_file(tmp_path: Path) -> None:
     assert (settings.access_log, settings.mask_query_keys) == ("off", ("sig",))
     assert settings.trusted_addresses == ("10.0.0.0/8", "127.0.0.1", "fd00::/8")
     assert (settings.http.head_timeout_s, settings.http.max_headers, settings.http.max_uri_bytes) == (5.0, 50, 8192)
-    assert (settings.upstream.resolve_interval_s, settings.stop.within_s) == (0.5, 1.0)
+    assert settings.upstream.resolve_interval_s == 0.5
+    assert settings.streams == StreamSettings(keepalive_s=0.0, max_event_bytes=4096, retry_s=0.5, progress_s=60.0)
+    assert settings.tcp == TcpSettings(user_timeout_s=10.0, keepalive_s=5.0)
+    assert settings.drain == DrainSettings(delay_s=2.0, window_s=30.0, idle_s=0.0)
 
 
 def test_a_file_of_authorities_is_read_once(tmp_path: Path) -> None:
@@ -186,7 +191,19 @@ OPEN = "can be reached from other machines, and there are no admin_keys: set som
         ("http: {head_timeout_s: 0}", 1, 8, "http.head_timeout_s", "must be more than 0"),
         ("http: {head_timeout_s: '1'}", 1, 8, "http.head_timeout_s", "expected a number, got a text"),
         ("http: {max_head_bytes: 1}", 1, 8, "http.max_head_bytes", "must be at least 1024"),
-        ("stop: {within_s: -1}", 1, 8, "stop.within_s", "must be more than 0"),
+        ("streams: {keepalive_s: -1}", 1, 11, "streams.keepalive_s", "must be at least 0"),
+        (
+            "streams: {max_event_bytes: 1.5}",
+            1,
+            11,
+            "streams.max_event_bytes",
+            "expected a whole number, got a fraction",
+        ),
+        ("streams: {retry_s: 0}", 1, 11, "streams.retry_s", "must be more than 0"),
+        ("tcp: {user_timeout_s: off}", 1, 7, "tcp.user_timeout_s", "expected a number, got a text"),
+        ("drain: {window_s: 0}", 1, 9, "drain.window_s", "must be more than 0"),
+        ("drain: {delay_s: -1}", 1, 9, "drain.delay_s", "must be at least 0"),
+        ("stop: {within_s: 4}", 1, 1, "stop", "no such setting"),
         ("upstream: {resolve_interval_s: .inf}", 1, 12, "upstream.resolve_interval_s", "expected a number, got a text"),
         ("admin_keys: [{name: a, key: b}]", 1, 14, "admin_keys[0].role", "this key is required"),
         ("admin_keys: [a]", 1, 14, "admin_keys[0]", "expected a mapping, got a text"),
@@ -254,11 +271,11 @@ def test_a_bad_variable_or_flag_is_refused_by_its_name(
 def test_all_problems_are_said_at_once_in_the_order_of_the_text(tmp_path: Path) -> None:
     file = write(tmp_path, "workers: 0\nlistn: x\nworkers: 2\nadmin: 0.0.0.0:1\nhttp: {max_headers: x}\n")
     with pytest.raises(SettingsError) as caught:
-        load(file, {"HEADGATE_ZZZ": "1"}, {"stop.within_s": 0})
+        load(file, {"HEADGATE_ZZZ": "1"}, {"drain.window_s": 0})
     found: list[tuple[Any, str]] = [(problem.line, problem.path) for problem in caught.value.problems]
     assert found == [
         (None, ""),
-        (None, "stop.within_s"),
+        (None, "drain.window_s"),
         (1, "workers"),
         (2, "listn"),
         (3, "workers"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -44,3 +46,9 @@ def rows(text: str, first_column: str) -> list[Row]:
 def names(text: str, first_column: str) -> list[str]:
     """Give the first cells of such tables."""
     return [row[0] for row in rows(text, first_column)]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Give what stands in a text's fenced blocks of a language, those within lists too."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", text, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(block) for _, block in found]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.docs.page import headings, names, rows, section
+from tests.docs.page import blocks, headings, names, rows, section
 
 PAGE = """# Page
 
@@ -41,3 +41,9 @@ def test_a_section_ends_at_the_next_heading() -> None:
 def test_a_heading_that_is_not_there_is_no_empty_section() -> None:
     with pytest.raises(AssertionError, match="0 headings 'Three'"):
         section(PAGE, "Three")
+
+
+def test_blocks_are_found_by_their_language() -> None:
+    text = "```json\n{}\n```\n\n```sh\nls\n```\n* a list:\n\n  ```json\n  {\n    1\n  }\n  ```\n"
+    assert blocks(text, "json") == ["{}\n", "{\n  1\n}\n"]
+    assert blocks(text, "yaml") == []

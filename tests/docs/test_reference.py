@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer
@@ -13,7 +15,7 @@ from prometheus_client.core import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from tests.docs.page import DOCS, headings, names, read_page, rows, section
+from tests.docs.page import DOCS, blocks, headings, names, read_page, rows, section
 
 from headgate.admin.unserved import UNSERVED as UNSERVED_RESOURCES
 from headgate.cli.main import app
@@ -21,13 +23,18 @@ from headgate.config.overrides import overrides_from
 from headgate.config.resource import SINGULAR
 from headgate.config.routes_file import SECTIONS, UNSERVED
 from headgate.config.settings import AdminKey, WrittenSettings
-from headgate.config.validation import MODELS, PluginMeta
+from headgate.config.settings_sources import load as load_settings
+from headgate.config.validation import MODELS, PluginMeta, validate
 from headgate.expressions import variables
 from headgate.expressions.operators import OPERATORS
-from headgate.observe.counters import SLOTS, Counters
+from headgate.observe.counters import HISTOGRAMS, SLOTS, Counters, create_memory
 from headgate.observe.metrics import WorkerCollector
+from headgate.observe.route_rows import CODES, NODE_ROWS, ROWS
 from headgate.plugins.builtin import BUILT_IN
+from headgate.plugins.catalog import Catalog
+from headgate.runtime.settings_reader import TAKES_RESTART
 from headgate.stream.ending import Ending
+from headgate.stream.terminal_event import PRESETS
 
 
 def leaves(model: type[BaseModel], *way: str) -> Iterator[tuple[str, FieldInfo]]:
@@ -38,6 +45,24 @@ def leaves(model: type[BaseModel], *way: str) -> Iterator[tuple[str, FieldInfo]]
             yield from leaves(inner, *way, name)
         else:
             yield ".".join((*way, name)), field
+
+
+def nested_model(annotation: Any) -> type[BaseModel] | None:
+    """Give the model that a field holds, holds a list of, or may hold."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(nested_model, get_args(annotation))), None)
+
+
+def attributes(model: type[BaseModel], *way: str) -> Iterator[tuple[str, str]]:
+    """Give a plugin's attributes by dotted name with what their defaults are written as, those within others too."""
+    for field_name, field in model.model_fields.items():
+        name = field.alias or field_name
+        inner = nested_model(field.annotation)
+        if inner is not field.annotation:
+            yield ".".join((*way, name)), "required" if field.is_required() else written(field.default)
+        if inner is not None:
+            yield from attributes(inner, *way, name)
 
 
 def written(value: Any) -> str:
@@ -70,6 +95,19 @@ def test_every_unit_in_a_settings_name_is_the_one_on_the_page() -> None:
             assert unit == word or not name.endswith(ending), name
 
 
+def test_every_setting_that_takes_a_restart_is_named() -> None:
+    sentence = read_page("reference/settings.md").partition("take a restart, and keep their value until then: ")[2]
+    assert sentence.partition(".\n")[0].replace("`", "").split(", ") == list(TAKES_RESTART)
+
+
+def test_the_settings_file_on_the_page_is_a_good_one(tmp_path: Path) -> None:
+    (example,) = blocks(read_page("reference/settings.md"), "yaml")
+    file = tmp_path / "headgate.yaml"
+    file.write_text(example)
+    settings = load_settings(file, {}, {})
+    assert {"streams", "tcp", "drain"} <= settings.model_fields_set
+
+
 def test_every_attribute_of_an_admin_key_is_there() -> None:
     assert names(section(read_page("reference/settings.md"), "Admin keys"), "attribute") == list(AdminKey.model_fields)
 
@@ -86,13 +124,18 @@ def test_every_plugin_has_a_section() -> None:
 )
 def test_every_attribute_is_there_with_its_default(name: str, model: type[BaseModel]) -> None:
     page = {row[0]: row[1] for row in rows(section(read_page("reference/plugins.md"), name), "attribute")}
-    assert page == {attribute: written(field.default) for attribute, field in leaves(model)}
+    assert page == dict(attributes(model))
 
 
 def test_every_priority_is_the_plugins_own() -> None:
     page = read_page("reference/plugins.md")
     for plugin in BUILT_IN:
         assert f"\n\nPriority {plugin.priority}. " in section(page, plugin.name)
+
+
+def test_every_preset_of_a_terminal_event_is_there() -> None:
+    page = dict(rows(section(read_page("reference/plugins.md"), "stream-guard"), "preset"))
+    assert page == {name: template.replace("\n", ", ") for name, template in PRESETS.items()}
 
 
 def test_every_field_of_a_resource_is_there() -> None:
@@ -109,7 +152,7 @@ def test_every_field_of_a_resource_is_there() -> None:
 
 def test_every_metric_is_there_with_type_labels_and_text() -> None:
     page = {row[0]: tuple(row[1:]) for row in rows(read_page("reference/metrics.md"), "metric")}
-    code = {
+    code: dict[str, tuple[str, ...]] = {
         f"headgate_{slot.name}" + ("_total" if slot.type == "counter" else ""): (
             slot.type,
             ", ".join(name for name, _ in slot.labels),
@@ -117,15 +160,55 @@ def test_every_metric_is_there_with_type_labels_and_text() -> None:
         )
         for slot in SLOTS
     }
+    code |= {f"headgate_{histogram.name}": ("histogram", "", histogram.help) for histogram in HISTOGRAMS}
     assert {name: row for name, row in page.items() if name.startswith("headgate_")} == code
 
 
-def test_every_metric_of_apisix_that_is_exposed_is_there() -> None:
-    registry = CollectorRegistry()
+def counters_in_use() -> Counters:
+    """Give counters with a row, so that every metric has a sample."""
     counters = Counters.private()
-    registry.register(WorkerCollector([counters]))
-    exposed = {line.split()[2] for line in generate_latest(registry).decode().splitlines() if line.startswith("# TYPE")}
-    assert exposed == set(names(read_page("reference/metrics.md"), "metric"))
+    row = counters.open_rows().find("r", "s", "n")
+    counters.slots[row.code(200)] += 1
+    counters.slots[row.egress] += 1
+    row.observe_latency(counters.slots, 0.1, 0.1)
+    return counters
+
+
+def test_every_metric_that_is_exposed_is_there_with_its_labels() -> None:
+    registry = CollectorRegistry()
+    registry.register(WorkerCollector([counters_in_use()]))
+    lines = generate_latest(registry).decode().splitlines()
+    exposed = {tuple(line.split()[2:]) for line in lines if line.startswith("# TYPE")}
+    page = rows(read_page("reference/metrics.md"), "metric")
+    assert exposed == {(name, kind) for name, kind, *_ in page}
+    for name, _, labels, _ in page:
+        sample = next(line for line in lines if re.match(rf"{name}(_bucket)?(\{{| )", line))
+        shown = set(re.findall(r"(\w+)=", sample)) - {"le"}
+        assert shown == set(filter(None, labels.split(", "))), name
+
+
+@pytest.mark.parametrize(
+    ("label", "slot"), [("reason", "streams_untouched"), ("outcome", "peeks"), ("status", "responses")]
+)
+def test_every_value_of_a_label_is_there(label: str, slot: str) -> None:
+    said = next(row[1] for row in rows(read_page("reference/metrics.md"), "label") if row[0] == label)
+    for value in (dict(one.labels)[label] for one in SLOTS if one.name == slot):
+        assert value in said or (label == "status" and said == "1xx to 5xx")
+
+
+def test_every_code_with_a_label_of_its_own_is_there() -> None:
+    said = read_page("reference/metrics.md").partition("a label of their own: ")[2].partition(". Others")[0]
+    spans = [part.split(" to ") for part in said.replace("\n", " ").split(", ")]
+    assert sorted(code for span in spans for code in range(int(span[0]), int(span[-1]) + 1)) == sorted(CODES)
+
+
+def test_the_bounds_of_labels_and_memory_are_as_said() -> None:
+    page = read_page("reference/metrics.md")
+    memory = create_memory()
+    assert f"A worker has {ROWS} rows" in page
+    assert f"From the {NODE_ROWS}th on" in page
+    assert f"is {round(os.fstat(memory).st_size / 1024)} KiB" in page
+    os.close(memory)
 
 
 def test_every_ending_is_there() -> None:
@@ -137,6 +220,7 @@ def test_every_ending_is_there() -> None:
 
 def test_every_command_is_there() -> None:
     commands = [command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands]
+    commands += [str(group.typer_instance.info.name) for group in app.registered_groups if group.typer_instance]
     assert sorted(headings(read_page("reference/command-line.md"))) == sorted(f"headgate {name}" for name in commands)
 
 
@@ -178,6 +262,18 @@ def test_the_plugin_on_its_page_is_the_tested_one() -> None:
     page = read_page("how-to/write-a-plugin.md")
     for name in ("event_filter.py", "pyproject.toml"):
         assert f"\n{(DOCS.parent / 'examples' / 'event_filter' / name).read_text().strip()}\n```\n" in page
+
+
+@pytest.mark.parametrize("name", ["how-to/llm-streams.md", "how-to/endings-and-clocks.md", "how-to/browsers.md"])
+def test_every_configuration_of_plugins_on_a_page_is_a_good_one(name: str) -> None:
+    examples = [json.loads(text) for text in blocks(read_page(name), "json")]
+    assert examples
+    catalog = Catalog()
+    for example in examples:
+        for plugin, conf in example.get("plugins", example).items():
+            catalog.check(plugin, conf)
+        if "plugins" in example:
+            validate("routes", example, catalog)
 
 
 def test_every_page_is_in_the_index() -> None:

@@ -11,6 +11,7 @@ from tests.expressions.request_source import make_request
 from headgate.expressions.variables import compile_variable
 from headgate.plugins.api import Answer, Chain
 from headgate.plugins.catalog import Catalog
+from headgate.stream.policy import StreamPolicy
 from headgate.wire.headers import Headers
 from headgate.wire.request import Request, ResponseHead, UpstreamRequest
 from headgate.wire.sse import EventCutter
@@ -25,6 +26,7 @@ class PlainExchange:
     form: Mapping[bytes, bytes] | None = None
     state: dict[str, Any] = field(default_factory=dict)
     read_timeout_s: float | None = None
+    stream_policy: StreamPolicy = field(default_factory=StreamPolicy)
     records: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
     def variable(self, name: str) -> bytes | None:

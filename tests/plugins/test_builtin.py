@@ -8,6 +8,7 @@ from headgate.plugins.builtin import BUILT_IN
 
 def test_names_and_priorities() -> None:
     assert {plugin.name: plugin.priority for plugin in BUILT_IN} == {
+        "stream-guard": 23900,
         "proxy-buffering": 21991,
         "request-id": 12015,
         "cors": 4000,

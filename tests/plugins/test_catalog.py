@@ -78,7 +78,7 @@ def test_a_disabled_plugin_is_checked_and_left_out() -> None:
 
 def test_names_go_by_priority() -> None:
     assert Catalog([LowProbe, Probe]).names_by_priority() == ["probe", "low-probe"]
-    assert Catalog().names_by_priority()[0] == "proxy-buffering"
+    assert Catalog().names_by_priority()[0] == "stream-guard"
 
 
 def test_schema_holds_defaults_and_bounds() -> None:

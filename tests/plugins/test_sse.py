@@ -44,6 +44,14 @@ def test_read_timeout(conf: dict[str, Any], read_timeout_s: float) -> None:
     assert given.read_timeout_s == read_timeout_s
 
 
+@pytest.mark.parametrize("accepted", [[], [b"gzip, br"], [b"gzip", b"identity;q=0"]])
+def test_the_upstream_is_asked_for_no_encoding(accepted: list[bytes]) -> None:
+    given = exchange(headers=[(b"Accept-Encoding", value) for value in accepted])
+    for method in chain(sse={}).on_upstream_request:
+        method(given, given.upstream_request)
+    assert given.upstream_request.headers.get_all(b"accept-encoding") == [b"identity"]
+
+
 @pytest.mark.parametrize("attribute", ["connection_header", "cache_control"])
 @pytest.mark.parametrize("text", ["a\r\nSet-Cookie: b", "a\nb", "a\0b"])
 def test_header_breaks_are_refused(attribute: str, text: str) -> None:

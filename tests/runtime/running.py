@@ -10,16 +10,19 @@ import select
 import signal
 import socket
 import subprocess
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
 
 from headgate.config.settings import Settings
-from headgate.runtime.launch import supervisor_command
+from headgate.runtime import reload_record
+from headgate.runtime.launch import SUPERVISOR, supervisor_command
+from headgate.runtime.settings_sources import SettingsSources
+from headgate.runtime.start import write_whole
+from headgate.runtime.supervisor import CONTROL, WORKER
 
 DEADLINE_S = 20.0
 FAKES = ("fake_control", "fake_worker")
@@ -43,13 +46,17 @@ async def turn_until(look: Callable[[], bool]) -> None:
 
 
 def children(pid: int) -> dict[str, int]:
-    """Give the children of a process: ``control`` and ``worker 0`` … by process id."""
+    """Give the process ids of the children of a process: ``control`` and ``worker 0`` …; of two, the younger one."""
+    modules = {module.encode() for module in (*FAKES, CONTROL, WORKER)}
     found = {}
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        arguments = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
-        if len(arguments) > 4 and arguments[4].startswith(b"{"):  # else it is between fork and exec
-            slot = json.loads(arguments[4])["worker"]
-            found["control" if slot is None else f"worker {slot}"] = int(child)
+    for child in sorted(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())):
+        try:
+            arguments = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+        except FileNotFoundError:
+            continue
+        if len(arguments) > 4 and arguments[3] in modules:  # else it is between fork and exec, has ended, or is another
+            start = json.loads(arguments[4])
+            found["control" if start["worker"] is None else f"worker {start['worker']}"] = child
     return found
 
 
@@ -75,6 +82,7 @@ class Stream:
         hello = json.loads(self.lines.readline())
         self.worker: int = hello["worker"]
         self.pid: int = hello["pid"]
+        self.mask: list[str] = hello["mask"]
 
     def close(self) -> None:
         self.lines.close()
@@ -82,7 +90,10 @@ class Stream:
 
 
 class Running:
-    """A supervisor with ``modules`` as control and worker; a context that kills what is left of it."""
+    """A supervisor with ``modules`` as control and worker; a context that kills what is left of it.
+
+    ``supervisor`` is the module that runs as such, ``wrapper`` a command to run it with.
+    """
 
     def __init__(
         self,
@@ -90,9 +101,14 @@ class Running:
         *,
         modules: Iterable[str] = FAKES,
         environment: Mapping[str, str] | None = None,
+        supervisor: str = SUPERVISOR,
+        wrapper: Sequence[str] = (),
         **settings: Any,
     ) -> None:
-        values = {
+        self.data_dir = data_dir
+        self.admin = ""
+        self.config = data_dir.parent / f"{data_dir.name}.settings.json"
+        self._values = {
             "listen": ["127.0.0.1:0"],
             "admin": "127.0.0.1:0",
             "metrics": "off",
@@ -100,16 +116,18 @@ class Running:
             "data_dir": data_dir,
             **settings,
         }
-        with tempfile.TemporaryFile() as file:
-            file.write(Settings(**values).model_dump_json().encode())
-            file.flush()
-            self.process = subprocess.Popen(
-                supervisor_command(file.fileno(), *modules),
-                pass_fds=[file.fileno()],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), **(environment or {})},
-            )
+        self.write_settings()
+        descriptor = write_whole(Settings(**self._values).model_dump_json().encode())
+        command = supervisor_command(descriptor, SettingsSources.of(self.config, {}), *modules)
+        command[3] = supervisor
+        self.process = subprocess.Popen(
+            [*wrapper, *command],
+            pass_fds=[descriptor],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parent), **(environment or {})},
+        )
+        os.close(descriptor)
         self._stdout = _Lines(self.process.stdout)
         self._stderr = _Lines(self.process.stderr)
 
@@ -125,6 +143,20 @@ class Running:
         for lines in (self._stdout, self._stderr):
             lines.close()
 
+    def write_settings(self, **changes: Any) -> None:
+        """Write what a reload reads: the settings that it was started with, but for ``changes``."""
+        settings = Settings(**{**self._values, **changes})
+        self.config.write_text(settings.model_dump_json(exclude={"metrics_explicit", "authorities"}))
+
+    def wait_reload(self, number: int, state: str) -> reload_record.ReloadState:
+        """Wait until the record says this of this reload; give the record."""
+
+        def look() -> reload_record.ReloadState | None:
+            record = reload_record.read(self.data_dir, self.process.pid)
+            return record if (record.reload, record.state) == (number, state) else None
+
+        return eventually(look)
+
     def signal(self, *numbers: int) -> None:
         """Send signals one after the other, each once the one before has been handled by the kernel."""
         for number in numbers:
@@ -132,7 +164,9 @@ class Running:
 
     def wait_ready(self) -> dict[str, Any]:
         """Give the ready record."""
-        return self._stdout.find(lambda record: record["event"] == "ready")
+        record = self._stdout.find(lambda record: record["event"] == "ready")
+        self.admin = record["admin"][0]
+        return record
 
     def log(self, text: str) -> dict[str, Any]:
         """Give the next line on stderr whose event holds ``text``."""
@@ -176,6 +210,7 @@ class _Lines:
                 line = None
             assert line is not None, f"not found in {passed}"
             passed.append(line)
+            assert line.startswith("{"), f"no record: {line}"
             record: dict[str, Any] = json.loads(line)
             if matches(record):
                 return record

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ import httpx2
 import pytest
 from tests.runtime.running import Running, children, eventually, wait_gone
 from tests.runtime.upstream import Upstream
+
+from headgate.runtime.supervisor import CONTROL
 
 ROUTES = "/apisix/admin/routes"
 METRICS = "/apisix/prometheus/metrics"
@@ -185,3 +188,24 @@ def test_keys_are_asked_for(tmp_path: Path, client: httpx2.Client) -> None:
         urls = Urls(running.wait_ready())
         assert client.get(urls.admin + ROUTES).status_code == 401
         assert client.get(urls.admin + ROUTES, headers={"X-API-KEY": "k3y"}).status_code == 200
+
+
+def test_it_is_ready_once_everything_was(tmp_path: Path, client: httpx2.Client) -> None:
+    behaviour = tmp_path / "behaviour"
+    behaviour.write_text("held")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        admin = f"127.0.0.1:{free.getsockname()[1]}"
+    modules, environment = (CONTROL, "fake_worker"), {"FAKE_WORKER_FILE": str(behaviour)}
+    with Running(tmp_path / "data", modules=modules, admin=admin, environment=environment) as running:
+
+        def look() -> tuple[int, str] | None:
+            try:
+                answer = client.get(f"http://{admin}/headgate/ready")
+            except httpx2.ConnectError:
+                return None
+            return answer.status_code, answer.json()["status"]
+
+        assert eventually(look) == (503, "starting")
+        behaviour.write_text("good")
+        running.wait_ready()
+        eventually(lambda: look() == (200, "ready"))

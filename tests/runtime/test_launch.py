@@ -20,7 +20,11 @@ def test_exec_keeps_the_pid_and_shows_no_secret(tmp_path: Path) -> None:
             "data_dir": str(tmp_path / "data"),
         }
     )
-    code = "import sys; from headgate.runtime.launch import exec_supervisor; exec_supervisor(sys.stdin.read())"
+    code = (
+        "import sys; from headgate.runtime.launch import exec_supervisor;"
+        "from headgate.runtime.settings_sources import SettingsSources;"
+        "exec_supervisor(sys.stdin.read(), SettingsSources())"
+    )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None

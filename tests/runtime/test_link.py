@@ -27,17 +27,33 @@ from headgate.runtime.link import (
     open_control_link,
     open_worker_link,
 )
+from headgate.runtime.stream_messages import (
+    KillStream,
+    ListStreams,
+    ReadTail,
+    StartTail,
+    StopTail,
+    StreamKilled,
+    StreamRows,
+    TailBatch,
+    TailStarted,
+)
+from headgate.server.stream_table import Search, StreamRow
+from headgate.stream.ending import Ending
+from headgate.stream.tail import TailComment, TailEvent, TailGap, TailItem
 
 
 def run_linked(dialogue: Callable[[ControlLink, WorkerLink], Awaitable[None]]) -> None:
     async def main() -> None:
         ours, theirs = socket.socketpair()
         control, worker = await open_control_link(ours.detach()), await open_worker_link(theirs.detach())
-        async with asyncio.timeout(20):
-            await dialogue(control, worker)
-        control.close()
-        worker.close()
-        await asyncio.gather(control.closed.wait(), worker.closed.wait())
+        try:
+            async with asyncio.timeout(20):
+                await dialogue(control, worker)
+        finally:
+            control.close()
+            worker.close()
+            await asyncio.gather(control.closed.wait(), worker.closed.wait())
 
     uvloop.run(main())
 
@@ -61,13 +77,71 @@ WRITE = Write("routes", "1", b'{"uri":"/a"}', 4, 5)
 
 def test_messages_arrive_whole_and_in_order() -> None:
     down: list[Down] = [Load([WRITE]), LoadEnd(7), Apply(8, [Write("routes", "1", None, 0, 0)]), Load([])]
-    up: list[Up] = [Hello(1, 99), Ack(7), Ack(8, "no")]
+    up: list[Up] = [Hello(1, 99, 1.5), Ack(7), Ack(8, "no")]
 
     async def dialogue(control: ControlLink, worker: WorkerLink) -> None:
         for message in down:
             await control.send(message)
         for answer in up:
             await worker.send(answer)
+        assert [await worker.receive() for _ in down] == down
+        assert [await control.receive() for _ in up] == up
+
+    run_linked(dialogue)
+
+
+ROW = StreamRow(
+    id="0-1-2",
+    route="r",
+    service=None,
+    client="127.0.0.1",
+    consumer=None,
+    method="GET",
+    host="example",
+    target="/?token=***",
+    upstream="10.0.0.1:80",
+    status=200,
+    opened_at=1.5,
+    age_s=2.5,
+    events=3,
+    bytes=4,
+    first_event_s=None,
+    since_event_s=0.5,
+    keepalives=0,
+    blocked_s=0.0,
+    blocked=False,
+    untouched="sized",
+    state="draining",
+)
+
+
+def test_what_is_said_about_streams_arrives_as_it_was() -> None:
+    down: list[Down] = [
+        ListStreams(1, Search(None, "r", "::1", None, 10)),
+        KillStream(2, "0-1-2"),
+        StartTail(3, "0-1-2", True),
+        ReadTail(3),
+        StopTail(3),
+    ]
+    items: list[TailItem] = [
+        TailEvent(7, 1.5, None, b"\xff", b"message", 9, None, False),
+        TailComment(2.5, 3),
+        TailGap(4),
+    ]
+    up: list[Up] = [
+        StreamRows(1, [ROW]),
+        StreamRows(1, [], total=1),
+        StreamKilled(2, Ending.KILLED),
+        StreamKilled(2, None),
+        TailStarted(3, "too_many"),
+        TailBatch(3, items, Ending.DRAIN),
+    ]
+
+    async def dialogue(control: ControlLink, worker: WorkerLink) -> None:
+        for message in down:
+            await control.send(message)
+        for report in up:
+            await worker.send(report)
         assert [await worker.receive() for _ in down] == down
         assert [await control.receive() for _ in up] == up
 
@@ -194,9 +268,48 @@ def test_a_sender_that_waits_hears_of_the_end() -> None:
                 await control.send(Load([Write("routes", "1", b"x" * 100_000, 0, 0)]))
 
         sending = asyncio.create_task(send_forever())
-        await turn_until(lambda: control._sender is not None)
+        await turn_until(lambda: not control._writable.is_set())
         worker.close()
         with pytest.raises(LinkClosedError):
             await sending
+
+    run_linked(dialogue)
+
+
+def test_several_may_send_and_none_starves() -> None:
+    messages = 50
+
+    async def dialogue(control: ControlLink, worker: WorkerLink) -> None:
+        async def send_all(kind: int) -> None:
+            for number in range(messages):
+                await control.send(Load([Write("routes", f"{kind} {number}", b"x" * 50_000, 0, 0)]))
+
+        senders = [asyncio.create_task(send_all(kind)) for kind in range(3)]
+        await turn_until(lambda: not control._writable.is_set())
+        seen: dict[str, list[int]] = {"0": [], "1": [], "2": []}
+        for _ in range(3 * messages):
+            message = await worker.receive()
+            assert isinstance(message, Load)
+            kind, number = message.writes[0].id.split()
+            seen[kind].append(int(number))
+            if max(map(len, seen.values())) == messages:  # one has sent all: the others are not far behind
+                assert min(map(len, seen.values())) > messages / 2
+        assert seen == {kind: list(range(messages)) for kind in "012"}
+        await asyncio.gather(*senders)
+
+    run_linked(dialogue)
+
+
+def test_every_sender_that_waits_hears_of_the_end() -> None:
+    async def dialogue(control: ControlLink, worker: WorkerLink) -> None:
+        async def send_forever() -> None:
+            while True:
+                await control.send(Load([Write("routes", "1", b"x" * 100_000, 0, 0)]))
+
+        sending = [asyncio.create_task(send_forever()) for _ in range(3)]
+        await turn_until(lambda: not control._writable.is_set())
+        worker.close()
+        results = await asyncio.gather(*sending, return_exceptions=True)
+        assert [type(result) for result in results] == [LinkClosedError] * 3
 
     run_linked(dialogue)

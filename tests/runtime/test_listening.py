@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from headgate.runtime.listening import ListenError, name_of, open_shared, open_single
+from headgate.runtime.listening import ListenError, is_anyone_waiting, name_of, open_shared, open_single, turn_away
 
 
 def test_each_slot_has_a_listening_socket_on_one_port() -> None:
@@ -64,3 +64,26 @@ def test_a_port_of_connections_that_just_closed_is_free() -> None:
     first.close()
     for (opened,) in open_shared(address, 2, setting="listen"):
         opened.close()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:0"])
+def test_who_comes_late_is_not_let_in_and_who_waits_still_is(address: str) -> None:
+    (listening,) = open_single(address, setting="listen")
+    listening.setblocking(False)
+    assert not is_anyone_waiting([listening])
+    waiting = socket.create_connection(listening.getsockname()[:2])
+    waiting.sendall(b"before")
+    turn_away([listening])
+    assert is_anyone_waiting([listening])
+    late = socket.socket(listening.family)
+    late.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        late.connect(listening.getsockname()[:2])
+    accepted, _ = listening.accept()
+    assert not is_anyone_waiting([listening])
+    waiting.sendall(b", after")
+    waiting.shutdown(socket.SHUT_WR)
+    with accepted.makefile("rb") as received:
+        assert received.read() == b"before, after"
+    for one in (listening, waiting, late, accepted):
+        one.close()

@@ -22,6 +22,9 @@ from headgate.runtime.link import (
     open_worker_link,
 )
 from headgate.runtime.publisher import SLICE_BYTES, SLICE_WRITES, ApplyError, Publisher, slices
+from headgate.runtime.stream_desk import StreamDesk
+from headgate.runtime.stream_messages import KillStream, StreamKilled
+from headgate.stream.ending import Ending
 
 
 def route(number: int, text: str = "") -> Change:
@@ -33,7 +36,8 @@ class Stage:
 
     def __init__(self, silent_s: float) -> None:
         self.silent: list[tuple[int, int]] = []
-        self.publisher = Publisher(lambda worker, pid: self.silent.append((worker, pid)), silent_s=silent_s)
+        self.desk = StreamDesk()
+        self.publisher = Publisher(lambda worker, pid: self.silent.append((worker, pid)), self.desk, silent_s=silent_s)
         self.serving: list[asyncio.Task[None]] = []
 
     async def join(self, worker: int) -> WorkerLink:
@@ -42,7 +46,7 @@ class Stage:
         joined = self.publisher.workers + 1
         link = await open_worker_link(theirs.detach())
         self.serving.append(asyncio.create_task(self.publisher.serve(await open_control_link(ours.detach()))))
-        await link.send(Hello(worker, 1000 + worker))
+        await link.send(Hello(worker, 1000 + worker, 0.0))
         await turn_until(lambda: self.publisher.workers >= joined)
         return link
 
@@ -190,6 +194,40 @@ def test_an_error_of_a_worker_is_raised() -> None:
             await publishing
 
     run_staged(play)
+
+
+def test_questions_about_streams_and_their_answers_pass_between_table_and_acks() -> None:
+    async def play(stage: Stage) -> None:
+        link = await stage.join(0)
+        await load(link)
+        killing = asyncio.create_task(stage.desk.kill("0-1-2"))
+        publishing = asyncio.create_task(stage.publisher.publish([route(1)]))
+        question, message = await link.receive(), await link.receive()
+        if isinstance(question, Apply):
+            question, message = message, question
+        assert isinstance(message, Apply)
+        assert isinstance(question, KillStream)
+        await link.send(StreamKilled(question.number, Ending.KILLED))
+        assert await killing is Ending.KILLED
+        assert not publishing.done()  # what is said about streams is no ack
+        await link.send(Ack(message.revision))
+        await publishing
+
+    run_staged(play)
+
+
+def test_a_worker_that_owes_an_answer_about_streams_is_not_called_silent() -> None:
+    async def play(stage: Stage) -> None:
+        link = await stage.join(0)
+        await load(link)
+        killing = asyncio.create_task(stage.desk.kill("0-1-2"))
+        assert isinstance(await link.receive(), KillStream)
+        await stage.publisher.publish([])
+        await asyncio.sleep(0.5)  # more than twice what a worker may be silent that owes an ack
+        assert (stage.silent, stage.publisher.workers) == ([], 1)
+        killing.cancel()
+
+    run_staged(play, silent_s=0.2)
 
 
 @pytest.mark.parametrize("first", [Ack(1), None], ids=["no Hello", "nothing"])

@@ -15,11 +15,13 @@ from headgate.runtime.link import (
     Hello,
     Load,
     LoadEnd,
+    WorkerLink,
     Write,
     open_control_link,
     open_worker_link,
 )
 from headgate.runtime.replica import Replica
+from headgate.runtime.stream_messages import KillStream, StreamCommand, StreamKilled
 
 
 class Recorder:
@@ -43,12 +45,46 @@ class Recorder:
         self.told.append((how, [(change.kind, change.id, change.value is not None) for change in changes]))
 
 
+class Sessions:
+    """Commands about streams: each kill is answered with no ending, on the link that it came by. ``open_links`` counts."""
+
+    def __init__(self) -> None:
+        self.open_links = 0
+        self.never = asyncio.Event()
+
+    def open(self, link: WorkerLink) -> Session:
+        self.open_links += 1
+        return Session(self, link)
+
+
+class Session:
+    def __init__(self, sessions: Sessions, link: WorkerLink) -> None:
+        self._sessions = sessions
+        self._link = link
+        self._commands: asyncio.Queue[StreamCommand] = asyncio.Queue()
+
+    def take(self, command: StreamCommand) -> None:
+        self._commands.put_nowait(command)
+
+    async def run(self) -> None:
+        while True:
+            command = await self._commands.get()
+            await self._link.send(StreamKilled(command.number, None))
+
+    async def flush(self) -> None:
+        await self._sessions.never.wait()
+
+    def close(self) -> None:
+        self._sessions.open_links -= 1
+
+
 class Control:
     """Control as the test plays it, over links that it opens anew."""
 
     def __init__(self) -> None:
         self.table = Recorder()
-        self.replica = Replica(self.table, on_loaded=self.table.accept)
+        self.sessions = Sessions()
+        self.replica = Replica(self.table, self.sessions, on_loaded=self.table.accept)
         self.link: ControlLink | None = None
         self._following: asyncio.Task[None] | None = None
 
@@ -57,8 +93,8 @@ class Control:
         ours, theirs = socket.socketpair()
         self.link = await open_control_link(ours.detach())
         link = await open_worker_link(theirs.detach())
-        self._following = asyncio.create_task(self.replica.follow(link, Hello(2, 77)))
-        assert await self.link.receive() == Hello(2, 77)
+        self._following = asyncio.create_task(self.replica.follow(link, Hello(2, 77, 1.5)))
+        assert await self.link.receive() == Hello(2, 77, 1.5)
 
     async def disconnect(self) -> None:
         if self.link is not None and self._following is not None:
@@ -178,5 +214,50 @@ def test_half_a_resync_leaves_no_trace() -> None:
         await control.send(Load([write("1")]))
         await control.send(LoadEnd(2))
         assert control.table.told == []
+
+    run(play)
+
+
+def test_commands_about_streams_are_answered_and_leave_no_ack() -> None:
+    async def play(control: Control) -> None:
+        assert control.link is not None
+        await control.send(LoadEnd(1))
+        await control.link.send(KillStream(7, "0-1-2"))
+        assert await control.link.receive() == StreamKilled(7, None)
+        assert await control.send(Apply(2, [write("1")])) == Ack(2)
+
+    run(play)
+
+
+def test_a_command_before_the_table_is_complete_is_answered_too() -> None:
+    async def play(control: Control) -> None:
+        assert control.link is not None
+        await control.send(Load([write("1")]))
+        await control.link.send(KillStream(1, "0-1-2"))
+        assert await control.link.receive() == StreamKilled(1, None)
+        await control.send(LoadEnd(1))
+        assert control.table.told[-1][0] == "accept"
+
+    run(play)
+
+
+def test_a_links_session_ends_with_it() -> None:
+    async def play(control: Control) -> None:
+        await control.connect()
+        await control.connect()
+        assert control.sessions.open_links == 1
+        await control.disconnect()
+        assert control.sessions.open_links == 0
+
+    run(play)
+
+
+def test_flushing_takes_no_longer_than_it_may() -> None:
+    async def play(control: Control) -> None:
+        began = asyncio.get_running_loop().time()
+        await control.replica.flush(0.1)
+        assert asyncio.get_running_loop().time() - began < 5
+        control.sessions.never.set()
+        await control.replica.flush(60)
 
     run(play)

@@ -5,7 +5,7 @@ import tempfile
 
 import pytest
 
-from headgate.runtime.start import Start, read_whole
+from headgate.runtime.start import Start, read_whole, write_whole
 
 
 def test_the_argument_carries_everything() -> None:
@@ -28,3 +28,10 @@ def test_settings_are_read_whole_however_often() -> None:
         assert start.read_settings() == start.read_settings() == b'{"a": 1}' * 1000
         assert os.lseek(file.fileno(), 0, os.SEEK_CUR) == 8000
         assert read_whole(file.fileno()) == b'{"a": 1}' * 1000
+
+
+def test_what_is_written_whole_is_read_whole_and_not_inherited() -> None:
+    descriptor = write_whole(b"secret")
+    assert read_whole(descriptor) == b"secret"
+    assert not os.get_inheritable(descriptor)
+    os.close(descriptor)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,19 +39,17 @@ def read_records(path: Path) -> list[dict[str, object]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_with_streams_open_it_exits_0_within_five_seconds(
+def test_with_streams_open_it_exits_0_with_the_window(
     tmp_path: Path, client: httpx2.Client, upstream: Upstream, number: int
 ) -> None:
     log = tmp_path / "access.log"
-    with Running(tmp_path / "data", modules=(), access_log=str(log)) as running:
+    with Running(tmp_path / "data", modules=(), access_log=str(log), drain={"window_s": 1}) as running:
         proxy = serve(running, client, upstream)
         with client.stream("GET", proxy + "/events/1") as one, client.stream("GET", proxy + "/events/2") as two:
             bodies = [one.iter_raw(), two.iter_raw()]  # kept: a body that is let go of closes its connection
             assert all(next(body).startswith(b"data: x") for body in bodies)
-            began = time.monotonic()
             running.signal(number)
-            assert running.end(within_s=5) == 0
-            assert time.monotonic() - began < 5
+            assert running.end(within_s=20) == 0
         assert [record["ending"] for record in read_records(log) if "ending" in record] == ["drain", "drain"]
 
 
@@ -60,7 +57,7 @@ def test_when_the_supervisor_is_killed_streams_drain_and_all_processes_end(
     tmp_path: Path, client: httpx2.Client, upstream: Upstream
 ) -> None:
     log = tmp_path / "access.log"
-    with Running(tmp_path / "data", modules=(), access_log=str(log), stop={"within_s": 1}) as running:
+    with Running(tmp_path / "data", modules=(), access_log=str(log), drain={"window_s": 1}) as running:
         proxy = serve(running, client, upstream)
         processes = children(running.process.pid)
         with client.stream("GET", proxy + "/events") as stream:
@@ -68,7 +65,7 @@ def test_when_the_supervisor_is_killed_streams_drain_and_all_processes_end(
             assert next(body).startswith(b"data: x")
             running.signal(signal.SIGKILL)
             for pid in processes.values():
-                wait_gone(pid, within_s=6)
+                wait_gone(pid, within_s=20)
         assert [record["ending"] for record in read_records(log) if "ending" in record] == ["drain"]
 
 
@@ -108,3 +105,24 @@ def test_an_access_log_that_cannot_be_opened_is_said_and_ends_the_start(tmp_path
     with Running(tmp_path / "data", modules=(), access_log=str(tmp_path / "no" / "log"), workers=1) as running:
         assert "No such file or directory" in running.log("worker 0: ")["event"]
         assert running.end(within_s=20) == 1
+
+
+def test_a_worker_that_drains_takes_orders_still(tmp_path: Path, client: httpx2.Client, upstream: Upstream) -> None:
+    log, rotated = tmp_path / "access.log", tmp_path / "access.log.1"
+    with Running(tmp_path / "data", modules=(), access_log=str(log), workers=1, drain={"window_s": 60}) as running:
+        proxy = serve(running, client, upstream)
+        with client.stream("GET", proxy + "/events/1") as one, client.stream("GET", proxy + "/events/2") as two:
+            bodies = [one.iter_raw(), two.iter_raw()]
+            assert all(next(body).startswith(b"data: x") for body in bodies)
+            old = children(running.process.pid)["worker 0"]
+            running.signal(signal.SIGHUP)
+            running.wait_reload(1, "serving")
+            eventually(lambda: [record["ending"] for record in read_records(log) if "ending" in record] == ["drain"])
+            log.rename(rotated)
+            running.signal(signal.SIGUSR1)
+            eventually(log.exists)
+            # Control was replaced meanwhile, and knows of the stream that is left.
+            found = client.get(f"http://{running.admin}/headgate/streams").json()
+            assert [row["pid"] for row in found["list"]] == [old]
+        eventually(lambda: [record["ending"] for record in read_records(log) if "ending" in record] == ["client_gone"])
+        wait_gone(old)

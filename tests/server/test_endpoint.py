@@ -3,11 +3,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import uvloop
 
-from headgate.server.endpoint import peer_of, reset
+from headgate.server.endpoint import peer_of, reset_on_close
 from headgate.wire.request import Peer
 
 
@@ -34,15 +35,27 @@ def test_both_ends() -> None:
     with_connection(look)
 
 
-def test_a_reset_is_no_fin() -> None:
-    async def run() -> None:
+@pytest.mark.parametrize("how", ["close", "abort"])
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize(("orders", "is_reset"), [([], False), ([True], True), ([True, False], False)])
+def test_a_reset_is_no_fin(run: Any, orders: list[bool], how: str, *, is_reset: bool) -> None:
+    """However the connection is closed, and after everything that was written."""
+
+    async def close() -> None:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             client = socket.create_connection(listening.getsockname(), timeout=30)
             ours, _ = listening.accept()
         with client:
             transport, _ = await asyncio.get_running_loop().connect_accepted_socket(asyncio.Protocol, ours)
-            reset(transport)
-            with pytest.raises(ConnectionResetError):
-                await asyncio.to_thread(client.recv, 1)
+            for reset in orders:
+                reset_on_close(transport, reset=reset)
+            transport.write(b"x")
+            assert await asyncio.to_thread(client.recv, 1) == b"x"
+            transport.close() if how == "close" else transport.abort()
+            if is_reset:
+                with pytest.raises(ConnectionResetError):
+                    await asyncio.to_thread(client.recv, 1)
+            else:
+                assert await asyncio.to_thread(client.recv, 1) == b""
 
-    uvloop.run(run())
+    run(close())

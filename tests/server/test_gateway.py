@@ -1,12 +1,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
 from tests.client import Client, get, request
 from tests.origin import Origin, Received, Wire
 from tests.running_gateway import RunningGateway, change, eventually, route, upstream
+from tests.server.policy_plugin import catalog_with, governed
+
+from headgate.config.change import Change
+from headgate.server.gateway import SPREAD
+from headgate.stream.ending import Ending
+from headgate.stream.policy import OnRouteRemoved, StreamPolicy
 
 A = b"data: a\n\n"
 B = b"data: b\n\n"
@@ -75,94 +82,144 @@ def test_a_route_that_dangles_is_503_until_its_service_is_there() -> None:
         assert get(gateway.port, "/hello").status == 503
 
 
-# Stopping.
+# Streams of routes that are gone.
 
 
-def test_stopping_with_nothing_open_takes_no_time() -> None:
-    with Origin() as origin, served(origin) as gateway, Client(gateway.port) as client:
-        client.get("/hello")
-        client.read_response()
-        assert gateway.stop(20) < 2
-        assert client.read_end() == "fin"
+def switched_off(origin: Origin) -> Change:
+    return route("all", "/*", origin.address, plugins={"policy": {}}, status=0)
 
 
-def test_a_client_that_comes_after_the_stop_is_not_accepted() -> None:
-    with Origin() as origin, served(origin) as gateway:
-        gateway.stop(20)
-        with Client(gateway.port) as late:  # the kernel's queue takes it
-            late.get("/hello")
-        assert gateway.counter("connections_accepted") == 0
-        assert gateway.records() == []
+@pytest.mark.parametrize("how", ["deleted", "switched off"])
+@pytest.mark.parametrize("wanted", list(OnRouteRemoved))
+def test_a_route_that_goes_takes_its_streams_along_as_it_wants(wanted: OnRouteRemoved, how: str) -> None:
+    policy = StreamPolicy(on_route_removed=wanted)
+    drain = {"window_s": 25.0}
+    with (
+        Origin() as origin,
+        governed(policy, origin, settings={"drain": drain}) as gateway,
+        Client(gateway.port) as client,
+    ):
+        stream = origin.events("/events", steps=[A, b"data: half", b" done\n\n", B])
+        client.get("/events")
+        client.read_head()
+        assert client.read_event().data == A
+        stream.confirm(0)
+        assert client.read_chunk().data == b"data: half"
+        gateway.apply(change("routes", "all", None) if how == "deleted" else switched_off(origin))
+        assert get(gateway.port, "/events").status == 404
+        match wanted:
+            case OnRouteRemoved.CLOSE:
+                assert client.read_rest() == b""
+                assert client.ended == "fin"
+            case OnRouteRemoved.DRAIN:
+                due = lambda: [one.relay.due_ending for one in gateway.gateway.streams.values() if one.relay]  # noqa: E731
+                eventually(lambda: gateway.call(due) == ["route_removed"], "the order to end")
+                stream.confirm(1)
+                rest = client.read_rest()
+                assert b" done\n\n" in rest
+                assert b"retry: " in rest
+                assert B not in rest
+            case OnRouteRemoved.KEEP:
+                stream.confirm_all()
+                assert client.read_body() == b" done\n\n" + B
+        record = gateway.record(event="stream_ended")
+        assert record["ending"] == ("complete" if wanted is OnRouteRemoved.KEEP else "route_removed")
+        assert record["route"] == "all"
 
 
-def test_stopping_ends_streams_between_two_events_at_once() -> None:
-    with Origin() as origin, served(origin) as gateway, Client(gateway.port) as client:
+def test_streams_of_a_route_that_goes_end_one_after_another() -> None:
+    policy = StreamPolicy(on_route_removed=OnRouteRemoved.DRAIN)
+    count, window_s = 4, 1.2
+    with Origin() as origin, governed(policy, origin, settings={"drain": {"window_s": window_s}}) as gateway:
+        origin.events("/events", steps=[A], end="hold")
+        clients = [Client(gateway.port) for _ in range(count)]
+        for client in clients:
+            client.get("/events")
+            client.read_head()
+            client.read_event()
+        began = time.monotonic()
+        gateway.apply(change("routes", "all", None))
+        for number, client in enumerate(clients):
+            assert b"retry: " in client.read_rest()
+            assert time.monotonic() - began >= window_s * SPREAD * number / count - 0.05
+            client.close()
+        gateway.record(event="stream_ended", count=count)
+        assert {one["ending"] for one in gateway.records("stream_ended")} == {"route_removed"}
+
+
+def test_only_the_streams_of_that_route_end() -> None:
+    catalog = catalog_with(policy=StreamPolicy(on_route_removed=OnRouteRemoved.CLOSE))
+    with Origin() as origin:
+        changes = [route(id_, f"/{id_}", origin.address, plugins={"policy": {}}) for id_ in ("a", "b")]
+        streams = {id_: origin.events(f"/{id_}", steps=[A, B]) for id_ in ("a", "b")}
+        with (
+            RunningGateway(changes, catalog=catalog) as gateway,
+            Client(gateway.port) as one,
+            Client(gateway.port) as two,
+        ):
+            for client, id_ in ((one, "a"), (two, "b")):
+                client.get(f"/{id_}")
+                client.read_head()
+                assert client.read_event().data == A
+            gateway.apply(change("routes", "a", None))
+            assert one.read_rest().startswith(b"d\r\nretry: ")
+            streams["b"].confirm_all()
+            assert two.read_event().data == B
+            assert two.read_body() == b""
+
+
+@pytest.mark.parametrize("what", ["route", "service", "upstream", "replaced at once", "upstream deleted"])
+def test_a_change_is_no_removal(what: str) -> None:
+    """Neither of the route, nor of what it refers to, nor where it is deleted and written anew in one step."""
+    catalog = catalog_with(policy=StreamPolicy(on_route_removed=OnRouteRemoved.CLOSE))
+    with Origin() as origin:
+        where = change("upstreams", "u", upstream(origin.address))
+        service = change("services", "s", {"plugins": {"policy": {}}, "upstream_id": "u"})
+        own = route("all", "/*", service_id="s")
+        changes = {
+            "route": [route("all", "/other", service_id="s")],
+            "service": [change("services", "s", {"plugins": {}, "upstream_id": "u"})],
+            "upstream": [change("upstreams", "u", upstream("127.0.0.1:1"))],
+            "upstream deleted": [change("upstreams", "u", None)],
+            "replaced at once": [change("routes", "all", None), own],
+        }
+        stream = origin.events("/events", steps=[A, B])
+        with RunningGateway([where, service, own], catalog=catalog) as gateway, Client(gateway.port) as client:
+            client.get("/events")
+            client.read_head()
+            assert client.read_event().data == A
+            gateway.apply(*changes[what])
+            stream.confirm(0)
+            assert client.read_event().data == B
+            stream.confirm(1)
+            assert client.read_body() == b""
+            assert gateway.ending(event="stream_ended") == "complete"
+
+
+def test_a_route_that_is_written_and_deleted_at_once_is_gone() -> None:
+    policy = StreamPolicy(on_route_removed=OnRouteRemoved.CLOSE)
+    with Origin() as origin, governed(policy, origin) as gateway, Client(gateway.port) as client:
         origin.events("/events", steps=[A], end="hold")
         client.get("/events")
         client.read_head()
         client.read_event()
-        assert gateway.stop(20) < 2
-        assert client.read_rest() == b""
-        assert client.ended == "fin"  # without a last chunk
-        assert gateway.ending(event="stream_ended") == "drain"
-        assert origin.closed(0)
+        gateway.apply(route("all", "/*", origin.address), change("routes", "all", None))
+        assert client.read_rest().startswith(b"d\r\nretry: ")
 
 
-def test_stopping_gives_a_cut_event_time_and_then_ends_it() -> None:
-    with Origin() as origin, served(origin) as gateway, Client(gateway.port) as client:
-        origin.events("/events", steps=[b"data: half"], end="hold")
+def test_a_stream_that_an_operator_ends() -> None:
+    with Origin() as origin, governed(StreamPolicy(), origin) as gateway, Client(gateway.port) as client:
+        origin.events("/events", steps=[A], end="hold")
         client.get("/events")
         client.read_head()
-        client.read_chunk()
-        assert 0.3 < gateway.stop(0.8) < 1.2
+        client.read_event()
+        (stream_id,) = gateway.call(lambda: list(gateway.gateway.streams))
+        gateway.call(lambda: gateway.gateway.streams[stream_id].stop(Ending.KILLED))
         assert client.read_rest() == b""
-        assert gateway.ending(event="stream_ended") == "drain"
-
-
-def test_stopping_lets_requests_end_even_after_connections_have_closed_before() -> None:
-    with Origin() as origin, served(origin) as gateway:
-        assert get(gateway.port, "/hello").status == 200
-        gateway.wait_counter("connections_open", 0)
-        client = Client(gateway.port)
-        client.get("/mysleep?seconds=0.4")
-        origin.request(1)
-        took = gateway.stop(20)
-        response = client.read_response()
-        assert (response.status, response.get(b"connection")) == (200, b"close")
-        assert client.read_end() == "fin"
-        client.close()
-        assert took < 5
-        assert gateway.ending(count=2) == "complete"
-
-
-def test_stopping_answers_what_has_no_response_yet_with_503() -> None:
-    async def never(_: Received, wire: Wire) -> None:
-        await wire.gone()
-
-    with Origin() as origin, served(origin) as gateway, Client(gateway.port) as client:
-        origin.on("/never", never)
-        client.get("/never")
-        origin.request(0)
-        assert gateway.stop(0.4) < 0.8
-        assert client.read_response().status == 503
-        assert gateway.ending() == "drain"
+        record = gateway.record(event="stream_ended")
+        assert (record["id"], record["ending"]) == (stream_id, "killed")
         assert origin.closed(0)
-
-
-def test_stopping_keeps_its_time_with_a_client_that_takes_nothing() -> None:
-    with Origin() as origin, served(origin) as gateway, Client(gateway.port, receive_buffer_bytes=4096) as client:
-
-        async def flood(_: Received, wire: Wire) -> None:
-            await wire.head(200, (b"Content-Type", b"text/event-stream"), (b"Transfer-Encoding", b"chunked"))
-            while True:
-                await wire.chunk(A * 1000)
-
-        origin.on("/flood", flood)
-        client.get("/flood")
-        client.read_head()
-        eventually(lambda: gateway.call(lambda: any(one.is_blocked for one in gateway.gateway._connections)), "blocked")
-        assert gateway.stop(0.5) < 1.0
-        assert gateway.ending(event="stream_ended") == "drain"
+        assert gateway.call(lambda: gateway.gateway.streams) == {}
 
 
 # Numbers.

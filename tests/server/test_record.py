@@ -40,6 +40,7 @@ def test_a_stream_has_a_record_when_it_opens_and_one_when_it_ends() -> None:
             **both,
             "bytes": 15,
             "events": 1,
+            "keepalives": 0,
             "ending": "complete",
         }
         assert SECONDS - {"head_s"} <= set(ended)

@@ -316,7 +316,7 @@ def test_stopping_ends_a_tunnel() -> None:
         origin.on("/talk", echo)
         client.send(UPGRADE)
         client.read_head()
-        assert gateway.stop(0.4) < 0.6
+        assert gateway.stop(window_s=0.4) < 0.6
         assert client.read_rest() == b""
         assert gateway.ending() == "drain"
         assert origin.closed(0)

@@ -15,8 +15,9 @@ import uvloop
 
 from headgate.errors import GatewayError
 from headgate.timer_wheel import TimerWheel
-from headgate.upstream.http1_client import BodyReceiver, Outgoing
+from headgate.upstream.http1_client import Outgoing
 from headgate.upstream.pool import KeepAlive, Pool, Pools
+from headgate.upstream.receivers import BodyReceiver
 from headgate.upstream.resolve import Resolver
 from headgate.upstream.target import Target, TlsClient
 from headgate.wire.chunked import encode_chunk

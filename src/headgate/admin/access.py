@@ -6,7 +6,7 @@ elsewhere must not be able to use it: the Host has to be a local name (else DNS 
 nothing may show that the request was passed on by a proxy.
 
 Invariants: the rules run before any routing; without keys no CORS header is ever sent; keys are compared in constant
-time; ``OPTIONS`` and ``HEAD /apisix/admin`` (liveness) need no key.
+time; ``OPTIONS`` and ``HEAD /apisix/admin`` (liveness) need no key; ``GET`` and ``HEAD /headgate/ready`` are everybody's.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headgate.admin.answers import Outcome, error, respond
+from headgate.admin.ready import PATH as READY_PATH
 from headgate.config.settings import AdminKey
 
 PREFIX = "/apisix/admin"
@@ -49,10 +50,17 @@ class AccessRules:
 
     def judge(self, request: HTTPConnection) -> Outcome | None:
         """Give the answer to a request that is not let in, or None for one that is."""
+        if _is_readiness(request):
+            return None
         if self.keys:
             return None if _needs_no_key(request) else self._judge_key(request)
         fault = _foreign(request)
         return None if fault is None else error(403, fault)
+
+    def is_viewer(self, request: HTTPConnection) -> bool:
+        """Say whether a request that was let in comes with a viewer's key."""
+        given = _given_key(request) or ""
+        return any(key.role == "viewer" and hmac.compare_digest(key.key.encode(), given.encode()) for key in self.keys)
 
     def headers(self, method: str) -> dict[str, str]:
         """Give the headers that the answer to ``method`` carries, let in or not."""
@@ -117,6 +125,10 @@ def _unauthorized(description: str) -> Outcome:
 def _needs_no_key(request: HTTPConnection) -> bool:
     method = request.scope.get("method")
     return method == "OPTIONS" or (method == "HEAD" and request.scope["path"].rstrip("/") == PREFIX)
+
+
+def _is_readiness(request: HTTPConnection) -> bool:
+    return request.scope.get("method") in {"GET", "HEAD"} and request.scope["path"].rstrip("/") == READY_PATH
 
 
 def _given_key(request: HTTPConnection) -> str | None:

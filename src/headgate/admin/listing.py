@@ -31,7 +31,7 @@ def list_items(kind: Kind, items: Iterable[Item], query: Mapping[str, str]) -> O
     found = [item for item in items if all(match(item.value) for match in matches)]
     found.sort(key=lambda item: (item.created_index, item.id))
     total = len(found)
-    shown = [as_listed(item) for item in _page(found, query)]
+    shown = [as_listed(item) for item in found[page_of(query)]]
     return Outcome(200, {"list": shown, "total": total})
 
 
@@ -71,12 +71,12 @@ def _search(argument: str, pattern: str) -> Callable[[str], bool]:
     return lambda text: compiled.search(text) is not None
 
 
-def _page(found: list[Item], query: Mapping[str, str]) -> list[Item]:
-    """Cut out the page asked for; without both parameters, or without a size in digits, everything."""
+def page_of(query: Mapping[str, str]) -> slice:
+    """Give the page asked for; without both parameters, or without a size in digits, everything. Raises Refusal (400)."""
     if "page" not in query or not _NUMBER.fullmatch(query.get("page_size", "")):
-        return found
+        return slice(0, None)
     size = float(query["page_size"])
     if not 10 <= size <= 500:
         raise Refusal(Outcome(400, "page_size must be between 10 and 500"))
     page = max(1, int(float(query["page"]))) if _NUMBER.fullmatch(query["page"]) else 1
-    return found[(page - 1) * int(size) : page * int(size)]
+    return slice((page - 1) * int(size), page * int(size))

@@ -62,6 +62,7 @@ class Demo:
         self._data_dir = Path(environ.get(DATA_VARIABLE) or ".demo").absolute()
         self._environ = {name: value for name, value in environ.items() if not name.startswith("HEADGATE_")}
         self._environ["HEADGATE_X_FORWARDED_HOST"] = "legacy"  # the walk-through shows X-Forwarded-Host without a port
+        self._environ["HEADGATE_DRAIN_WINDOW_S"] = "1"  # who ends a demo does not want to wait for its streams
         self._started: list[subprocess.Popen[str]] = []
         self._is_starting = False
         self._is_stopping = False

@@ -5,12 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn, TypeVar
 
 import typer
 
 from headgate import __version__
+from headgate.cli import streams
+
+if TYPE_CHECKING:
+    from headgate.cli.node import Node
+
+Done = TypeVar("Done")
 
 app = typer.Typer(
     name="headgate",
@@ -19,6 +26,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(streams.app)
 
 
 @app.command()
@@ -38,6 +46,7 @@ def run(
     """Run the gateway until SIGTERM or SIGINT."""
     from headgate.config.settings_sources import SettingsError, load  # noqa: PLC0415 -- `headgate version` stays quick
     from headgate.runtime.launch import exec_supervisor  # noqa: PLC0415
+    from headgate.runtime.settings_sources import SettingsSources  # noqa: PLC0415
 
     flags = {
         "data_dir": data_dir,
@@ -51,7 +60,40 @@ def run(
         settings = load(config, os.environ, flags)
     except SettingsError as error:
         _fail(*map(str, error.problems))
-    exec_supervisor(settings.model_dump_json())
+    exec_supervisor(settings.model_dump_json(), SettingsSources.of(config, flags))
+
+
+_CONFIG = typer.Option(help="Settings file that it was started with; default ./headgate.yaml if there is one.")
+_DATA_DIR = typer.Option(help="Its data directory; default what the settings say.")
+
+
+@app.command()
+def reload(config: Annotated[Path | None, _CONFIG] = None, data_dir: Annotated[Path | None, _DATA_DIR] = None) -> None:
+    """Have a running gateway read its settings again and start new workers; no connection is refused meanwhile."""
+    notes = _with_node(config, data_dir, lambda node: node.reload())
+    print("reloaded")
+    for note in notes:
+        print(f"headgate: {note}", file=sys.stderr)
+
+
+@app.command()
+def drain(config: Annotated[Path | None, _CONFIG] = None, data_dir: Annotated[Path | None, _DATA_DIR] = None) -> None:
+    """Have a running gateway end its streams over the drain window and stop; return when it has ended."""
+    _with_node(config, data_dir, lambda node: node.drain())
+    print("drained")
+
+
+def _with_node(config: Path | None, data_dir: Path | None, step: Callable[[Node], Done]) -> Done:
+    from headgate.cli.node import NodeError, find_data_dir, open_node  # noqa: PLC0415
+    from headgate.config.settings_sources import SettingsError  # noqa: PLC0415
+
+    try:
+        with open_node(find_data_dir(config, data_dir, os.environ)) as node:
+            return step(node)
+    except SettingsError as error:
+        _fail(*map(str, error.problems), "give --data-dir to find headgate without its settings")
+    except NodeError as error:
+        _fail(*error.problems)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 The variable of ``http.max_headers`` is ``HEADGATE_HTTP_MAX_HEADERS``. An empty variable counts as not set. A variable
 with the prefix that is no setting is a problem, except those that Kubernetes makes for a Service named headgate
-(``HEADGATE_SERVICE_HOST``, ``HEADGATE_PORT_9080_TCP`` …).
+(``HEADGATE_SERVICE_HOST``, ``HEADGATE_PORT_9080_TCP`` …) and those that commands read (``HEADGATE_ADMIN_KEY``).
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ PREFIX = "HEADGATE_"
 _KUBERNETES = re.compile(
     r"HEADGATE_(?:\w+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_\w+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)\w*)?)"
 )
+
+_OF_COMMANDS = frozenset({"HEADGATE_ADMIN_KEY"})
 
 SettingPath = tuple[str, ...]
 
@@ -78,7 +80,9 @@ def _kind(annotation: Any) -> Kind:
 
 
 def _is_ours(name: str, variables: Mapping[str, SettingPath]) -> bool:
-    return name in variables or (name.startswith(PREFIX) and not _KUBERNETES.fullmatch(name))
+    if name in _OF_COMMANDS or _KUBERNETES.fullmatch(name):
+        return name in variables
+    return name.startswith(PREFIX)
 
 
 def _flag(name: str) -> str:

@@ -72,6 +72,10 @@ class _Section(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
 
 
+MAX_S = 365 * 86400.0
+"""Longest time that a setting can ask for: a year, in seconds."""
+
+
 class AdminKey(_Section):
     """One key to the Admin API."""
 
@@ -115,11 +119,70 @@ class UpstreamSettings(_Section):
     )
 
 
-class StopSettings(_Section):
-    """How the process ends."""
+class StreamSettings(_Section):
+    """What holds for every event stream; the plugin `stream-guard` sets it otherwise for a route."""
 
-    within_s: float = Field(
-        default=4.0, gt=0, description="Longest time from the order to stop until open streams are ended, in seconds."
+    keepalive_s: float = Field(
+        default=15.0,
+        ge=0,
+        le=MAX_S,
+        description="Silence towards the client after which a comment is sent, in seconds; 0 = off.",
+    )
+    max_event_bytes: int = Field(
+        default=1024 * 1024, ge=0, description="Largest event of a `text/event-stream`, in bytes; 0 = no limit."
+    )
+    retry_s: float = Field(
+        default=3.0,
+        gt=0,
+        le=3600,
+        description="Reconnection time told to clients whose stream headgate ends, in seconds; each gets one between it "
+        "and its double.",
+    )
+    progress_s: float = Field(
+        default=0.0,
+        ge=0,
+        le=MAX_S,
+        description="How often an open stream gets a `stream_progress` record in the access log, in seconds; 0 = never.",
+    )
+
+
+class TcpSettings(_Section):
+    """How peers that have vanished without a word are noticed, on both sides."""
+
+    user_timeout_s: float = Field(
+        default=30.0,
+        ge=0,
+        description="Longest time that sent bytes may stay unacknowledged (TCP_USER_TIMEOUT), in seconds; 0 = the system's.",
+    )
+    keepalive_s: float = Field(
+        default=30.0,
+        ge=0,
+        le=MAX_S,
+        description="Silence after which TCP asks whether the peer is still there, in seconds; 0 = never.",
+    )
+
+
+class DrainSettings(_Section):
+    """How streams end when the process stops or is reloaded."""
+
+    delay_s: float = Field(
+        default=0.0,
+        ge=0,
+        le=MAX_S,
+        description="How long connections are still accepted after the order to stop, while readiness says no, in seconds.",
+    )
+    window_s: float = Field(
+        default=8.0,
+        gt=0,
+        le=MAX_S,
+        description="Time over which open streams are ended, the last at its end, in seconds.",
+    )
+    idle_s: float = Field(
+        default=5.0,
+        ge=0,
+        le=MAX_S,
+        description="How long a reloaded worker keeps idle client connections, in seconds: a request that is on its way "
+        "is still answered.",
     )
 
 
@@ -160,7 +223,9 @@ class WrittenSettings(_Section):
     )
     http: HttpSettings = Field(default=HttpSettings(), description="The downstream side.")
     upstream: UpstreamSettings = Field(default=UpstreamSettings(), description="The upstream side.")
-    stop: StopSettings = Field(default=StopSettings(), description="The end of the process.")
+    streams: StreamSettings = Field(default=StreamSettings(), description="Event streams.")
+    tcp: TcpSettings = Field(default=TcpSettings(), description="Peers that have vanished.")
+    drain: DrainSettings = Field(default=DrainSettings(), description="The end of the process, and of old workers.")
 
     @field_validator("admin_keys", mode="after")
     @classmethod

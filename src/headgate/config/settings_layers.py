@@ -30,6 +30,7 @@ _TEXTS = {
     "finite_number": "expected a finite number",
     "greater_than": "must be more than {gt:g}",
     "greater_than_equal": "must be at least {ge:g}",
+    "less_than_equal": "must be at most {le:g}",
 }
 """What a problem says, by pydantic's kind of error. A kind that is not here speaks in pydantic's words."""
 

@@ -1,7 +1,7 @@
-"""Prometheus exposition: the slots of all workers, added up and named.
+"""Prometheus exposition: the numbers of all workers, added up and named.
 
-Beside ``headgate_…`` stand the two APISIX names that dashboards of its plugin ``prometheus`` start from:
-``apisix_http_requests_total`` and ``apisix_nginx_http_current_connections``.
+Beside ``headgate_…`` stand the names that dashboards of APISIX's plugin ``prometheus`` ask for
+(:mod:`headgate.observe.request_metrics`).
 """
 
 from __future__ import annotations
@@ -10,49 +10,47 @@ from collections.abc import Iterator, Sequence
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from headgate.observe.counters import CONNECTIONS_ACCEPTED, CONNECTIONS_OPEN, REQUESTS, SLOTS, Counters, Slot
+from headgate.observe.counters import HISTOGRAMS, NUMBERS, SLOTS, Counters, Slot
+from headgate.observe.histogram import bucket_samples, read
+from headgate.observe.request_metrics import collect_node, collect_requests, merge_rows
 
 PATH = "/apisix/prometheus/metrics"
 """APISIX's path (plugin_attr.prometheus.export_uri)."""
 
 
 class WorkerCollector(Collector):
-    """The sum of each slot over ``workers``, read at the time of the scrape."""
+    """The sums over ``workers``, read at the time of the scrape."""
 
     def __init__(self, workers: Sequence[Counters]) -> None:
         self._workers = workers
 
     def collect(self) -> Iterator[Metric]:
-        """Give one family for each name in the slot table, then APISIX's."""
-        totals = [sum(counters.slots[number] for counters in self._workers) for number in range(len(SLOTS))]
+        """Give one family for each name in the tables, then APISIX's."""
+        read_all = [counters.slots[:NUMBERS].tolist() for counters in self._workers]
+        totals = [sum(numbers) for numbers in zip(*read_all, strict=True)] or [0] * NUMBERS
         families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
-        for slot, total in zip(SLOTS, totals, strict=True):
+        for slot, total in zip(SLOTS, totals, strict=False):
             family = families.get(slot.name)
             if family is None:
                 family = families[slot.name] = _family(slot)
-            family.add_metric([value for _, value in slot.labels], total)
+            family.add_metric([value for _, value in slot.labels], total / slot.per_unit)
         yield from families.values()
-        yield from _apisix(totals)
+        for histogram in HISTOGRAMS:
+            counts, sum_s = read(totals, histogram)
+            shown = HistogramMetricFamily(f"headgate_{histogram.name}", histogram.help)
+            shown.add_metric([], bucket_samples(histogram, counts), sum_s)
+            yield shown
+        yield from collect_requests(merge_rows(self._workers))
+        yield from collect_node(totals)
 
 
 def _family(slot: Slot) -> CounterMetricFamily | GaugeMetricFamily:
     kind = CounterMetricFamily if slot.type == "counter" else GaugeMetricFamily
     return kind(f"headgate_{slot.name}", slot.help, labels=[name for name, _ in slot.labels])
-
-
-def _apisix(totals: Sequence[int]) -> Iterator[Metric]:
-    yield CounterMetricFamily("apisix_http_requests", "The total number of client requests.", value=totals[REQUESTS])
-    connections = GaugeMetricFamily(
-        "apisix_nginx_http_current_connections", "Number of HTTP connections.", labels=["state"]
-    )
-    connections.add_metric(["accepted"], totals[CONNECTIONS_ACCEPTED])
-    connections.add_metric(["active"], totals[CONNECTIONS_OPEN])
-    connections.add_metric(["handled"], totals[CONNECTIONS_ACCEPTED])
-    yield connections
 
 
 def create_router(workers: Sequence[Counters]) -> APIRouter:
@@ -62,7 +60,7 @@ def create_router(workers: Sequence[Counters]) -> APIRouter:
     router = APIRouter()
 
     @router.get(PATH, summary="Metrics in the Prometheus exposition format", tags=["metrics"])
-    async def metrics(request: Request) -> Response:
+    def metrics(request: Request) -> Response:  # in a thread: with many routes it is some tenths of a second of work
         encoder, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encoder(registry), headers={"content-type": content_type})
 

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
+    from headgate.stream.policy import StreamPolicy
     from headgate.wire.request import Request, ResponseHead, UpstreamRequest
     from headgate.wire.sse import RawEvent
 
@@ -73,6 +74,9 @@ class Exchange(Protocol):
 
     read_timeout_s: float | None
     """Longest gap between two reads from the upstream, in seconds; 0 = none; None = by the route and upstream."""
+
+    stream_policy: StreamPolicy
+    """What is wanted of an event stream: that of the settings until ``stream-guard`` sets the route's."""
 
     def variable(self, name: str) -> bytes | None:
         """Give a variable's raw bytes (``uri``, ``arg_x``, ``http_x``, ``remote_addr`` …), or None if absent."""

@@ -8,7 +8,8 @@ from headgate.plugins.proxy_buffering import ProxyBuffering
 from headgate.plugins.proxy_rewrite import ProxyRewrite
 from headgate.plugins.request_id import RequestId
 from headgate.plugins.sse import Sse
+from headgate.plugins.stream_guard import StreamGuard
 from headgate.plugins.stream_log import StreamLog
 
-BUILT_IN: tuple[type[Plugin], ...] = (ProxyBuffering, RequestId, Cors, ProxyRewrite, Sse, StreamLog)
+BUILT_IN: tuple[type[Plugin], ...] = (StreamGuard, ProxyBuffering, RequestId, Cors, ProxyRewrite, Sse, StreamLog)
 """By falling priority."""

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from headgate.plugins.api import Exchange, Plugin, PluginConfig
 from headgate.plugins.header_text import HeaderValue
-from headgate.wire.request import ResponseHead
+from headgate.wire.request import ResponseHead, UpstreamRequest
 
 
 class SseConfig(PluginConfig):
@@ -28,7 +28,7 @@ class Sse(Plugin):
     """Sets the read timeout of the route and the headers of every response on it, whatever its status.
 
     Nothing has to be switched off for it: headgate holds no response back on any route. ``X-Accel-Buffering: no``
-    says the same to an NGINX in front.
+    says the same to an NGINX in front. The upstream is asked for no encoding, as whoever compresses holds bytes back.
     """
 
     name = "sse"
@@ -48,6 +48,10 @@ class Sse(Plugin):
     def on_request(self, exchange: Exchange) -> None:
         """Set the longest gap between two reads."""
         exchange.read_timeout_s = self._read_timeout_s
+
+    def on_upstream_request(self, exchange: Exchange, request: UpstreamRequest) -> None:  # noqa: ARG002 - a phase's signature
+        """Ask for a body that is not encoded."""
+        request.headers.set(b"Accept-Encoding", b"identity")
 
     def on_response(self, exchange: Exchange, head: ResponseHead) -> None:  # noqa: ARG002 - a phase's signature
         """Set the headers."""

@@ -3,8 +3,10 @@
 Invariants: a message arrives whole or not at all; neither end ever blocks; the end of one side is read as end of file by the other,
 which is how children notice that the supervisor is gone. Standard library only.
 
-Down: ``link`` (one descriptor; to control with ``worker`` and ``pid``), ``drain``, ``reopen_access_log``, ``stop``.
-Up: ``ready``, ``failed`` (``error``), ``silent`` (``worker``, ``pid``).
+Down to control: ``begin``, ``link`` (one descriptor, ``worker``, ``pid``), ``serve``, ``readiness`` (``status``), ``stop``.
+Down to workers: ``link`` (one descriptor), ``accept``, ``reopen_access_log``, ``drain`` (``window_s``, ``idle_s``, ``close``).
+Up: ``loaded`` (waits for ``begin`` or ``accept``), ``ready``, ``draining`` (accepts no more), ``failed`` (``error``), ``silent``
+(``worker``, ``pid``).
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from enum import IntEnum, auto
 
 from headgate.runtime.channel import Channel, Message
 from headgate.runtime.start import Start
@@ -19,6 +20,17 @@ FIRST_DELAY_S = 0.1
 MAX_DELAY_S = 5.0
 STEADY_S = 10.0
 """A child that lived this long starts its back-off anew."""
+
+
+class Progress(IntEnum):
+    """How far a process has come, by its own reports. Control is never LEAVING."""
+
+    STARTED = auto()
+    LOADED = auto()
+    """It waits for the order to begin: a worker with the whole table, control before it opens the store."""
+    READY = auto()
+    LEAVING = auto()
+    """It accepts no more; what it has is ending."""
 
 
 class Backoff:
@@ -37,15 +49,15 @@ class Backoff:
 
 
 class Child:
-    """A slot for one process. ``worker`` is the worker slot's number, None for control; ``start`` makes what a new process gets.
+    """A place for one process after the other. ``worker`` is the worker slot's number, None for control.
 
-    ``start`` is called with the number of the channel's descriptor in the child.
+    ``start`` makes what a new process gets; it is called with the number of the channel's descriptor in the child.
     """
 
     def __init__(self, *, module: str, worker: int | None, start: Callable[[int], Start]) -> None:
         self.worker = worker
         self.name = "control" if worker is None else f"worker {worker}"
-        self.ready = False
+        self.progress = Progress.STARTED
         self.deaths = 0
         self.channel: Channel | None = None
         self._module = module
@@ -55,24 +67,40 @@ class Child:
         self._started_s = 0.0
 
     @property
+    def is_loaded(self) -> bool:
+        """Whether there is a process that serves or could."""
+        return self._process is not None and self.progress >= Progress.LOADED
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a process that serves."""
+        return self._process is not None and self.progress is Progress.READY
+
+    @property
     def pid(self) -> int | None:
         """The process's id, None if there is none."""
         return self._process.pid if self._process else None
 
     def spawn(self) -> Channel:
-        """Start a process; give the channel to it."""
-        self.channel, theirs = Channel.pair()
-        self.ready = False
+        """Start a process; give the channel to it. Raises OSError if the system has no room for one more."""
+        self.progress = Progress.STARTED
         self._started_s = time.monotonic()
+        ours, theirs = Channel.pair()
         with theirs:
             start = self._start(theirs.fileno())
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
-                [sys.executable, "-P", "-m", self._module, start.to_argument()],
-                pass_fds=start.descriptors(),
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        return self.channel
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+                    [sys.executable, "-P", "-m", self._module, start.to_argument()],
+                    pass_fds=start.descriptors(),
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            except OSError:
+                ours.close()
+                self.deaths += 1
+                raise
+        self.channel = ours
+        return ours
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
         """Send, if there is a process. One that has stopped reading is killed: it would miss an order."""
@@ -95,7 +123,6 @@ class Child:
         if self._process is None or (status := self._process.poll()) is None:
             return None
         self._process = None
-        self.ready = False
         self.deaths += 1
         return status
 

@@ -7,6 +7,8 @@
        ──▶ Apply(revision, writes)             live changes, in order, with no gap after the table
        ◀── Ack(revision)
 
+What is said about streams on the same link stands in :mod:`headgate.runtime.stream_messages`.
+
 Invariants: frames are at most :data:`MAX_FRAME_BYTES`; at most :data:`MAX_WAITING_FRAMES` wait to be received, then reading
 pauses; a message that does not decode ends the link. A resource's document travels as JSON inside the frame, as MessagePack has no
 integers beyond 64 bits and JSON documents may.
@@ -22,6 +24,7 @@ from typing import Generic, TypeVar, cast
 import msgspec
 
 from headgate.config.change import Change, Kind
+from headgate.runtime.stream_messages import StreamCommand, StreamReport
 
 MAX_FRAME_BYTES = 16 * 1024 * 1024
 """An Admin API body is at most 1.5 MiB, and frames of several are cut at 1 MiB; the rest is for large routes files."""
@@ -70,10 +73,11 @@ class Apply(msgspec.Struct, tag=True, frozen=True):
 
 
 class Hello(msgspec.Struct, tag=True, frozen=True):
-    """A worker asks for the table."""
+    """A worker asks for the table. ``started``: when its process began, by the machine's monotonic clock."""
 
     worker: int
     pid: int
+    started: float
 
 
 class Ack(msgspec.Struct, tag=True, frozen=True):
@@ -83,8 +87,9 @@ class Ack(msgspec.Struct, tag=True, frozen=True):
     error: str | None = None
 
 
-Down = Load | LoadEnd | Apply
-Up = Hello | Ack
+TableMessage = Load | LoadEnd | Apply
+Down = TableMessage | StreamCommand
+Up = Hello | Ack | StreamReport
 
 Received = TypeVar("Received")
 Sent = TypeVar("Sent")
@@ -95,7 +100,7 @@ class LinkClosedError(ConnectionError):
 
 
 class Link(asyncio.Protocol, Generic[Received, Sent]):
-    """One end. One task may receive and one may send at a time."""
+    """One end. One task may receive; several may send, each message whole, those of one task in order."""
 
     def __init__(self, decoder: msgspec.msgpack.Decoder[Received]) -> None:
         self._decoder = decoder
@@ -105,9 +110,10 @@ class Link(asyncio.Protocol, Generic[Received, Sent]):
         self._buffer = bytearray()
         self._frames: deque[Received] = deque()
         self._receiver: asyncio.Future[None] | None = None
-        self._sender: asyncio.Future[None] | None = None
         self._reading_paused = False
-        self._writing_paused = False
+        self._turn = asyncio.Lock()
+        self._writable = asyncio.Event()
+        self._writable.set()
         self.error: str | None = None
         """Why this side ended the link, if it did because of what it received."""
         self.closed = asyncio.Event()
@@ -133,12 +139,11 @@ class Link(asyncio.Protocol, Generic[Received, Sent]):
         frame = self._encoder.encode(message)
         if len(frame) > MAX_FRAME_BYTES:
             raise ValueError(f"a message of {len(frame)} bytes is too large for a frame")
-        while self._writing_paused and not self.closed.is_set():
-            self._sender = self._loop.create_future()
-            await self._sender
-        if self._transport is None or self._transport.is_closing():
-            raise LinkClosedError("the link is closed")
-        self._transport.write(len(frame).to_bytes(_LENGTH_BYTES, "big") + frame)
+        async with self._turn:  # one message each, in the order in which they came, so that nobody starves
+            await self._writable.wait()
+            if self._transport is None or self._transport.is_closing():
+                raise LinkClosedError("the link is closed")
+            self._transport.write(len(frame).to_bytes(_LENGTH_BYTES, "big") + frame)
 
     def close(self) -> None:
         """End the link at once."""
@@ -160,16 +165,15 @@ class Link(asyncio.Protocol, Generic[Received, Sent]):
         """Wake whoever waits."""
         self.closed.set()
         _wake(self._receiver)
-        _wake(self._sender)
+        self._writable.set()
 
     def pause_writing(self) -> None:
         """Let senders wait."""
-        self._writing_paused = True
+        self._writable.clear()
 
     def resume_writing(self) -> None:
-        """Let the sender go on."""
-        self._writing_paused = False
-        _wake(self._sender)
+        """Let the senders go on."""
+        self._writable.set()
 
     def _decode(self) -> None:
         while len(self._buffer) >= _LENGTH_BYTES and not self._reading_paused:

@@ -6,15 +6,29 @@ worker slot has its own SO_REUSEPORT socket per address, so each has its own acc
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
+import select
 import socket
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterable
 
 from headgate.config.address import parse_address
 
 BACKLOG = 4096
 """Connections that wait for a worker, per slot and address; the kernel caps it at net.core.somaxconn."""
+
+_SO_ATTACH_FILTER = 26
+"""Linux's, from asm-generic/socket.h."""
+_DROP_NEW = (
+    (0x30, 0, 0, 13),  # the byte of TCP's flags
+    (0x54, 0, 0, 0x12),  # SYN and ACK of it
+    (0x15, 0, 1, 0x02),  # SYN alone?
+    (0x06, 0, 0, 0),  # then drop it
+    (0x06, 0, 0, 0xFFFFFFFF),
+)
+"""A classic BPF program (code, jump if true, jump if false, operand): what asks for a new connection is dropped, all else passes."""
 
 _Target = tuple[int, tuple[object, ...]]
 
@@ -51,6 +65,30 @@ def name_of(bound: socket.socket) -> str:
     """Give the address that a socket is bound to as ``HOST:PORT``."""
     host, port = bound.getsockname()[:2]
     return f"[{host}]:{port}" if bound.family == socket.AF_INET6 else f"{host}:{port}"
+
+
+def turn_away(listening: Iterable[socket.socket]) -> None:
+    """Let no new connection begin on sockets that are about to be closed; those that are being made still can be accepted.
+
+    A connection that waits in a socket when that closes is reset. One that asks in vain is made by the kernel's next try, a
+    second later, if somebody listens then, and else refused. Where the system has no such filter nothing happens.
+    """
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in _DROP_NEW))
+    for one in listening:
+        try:
+            one.setsockopt(
+                socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HP", len(_DROP_NEW), ctypes.addressof(program))
+            )
+        except OSError:
+            continue  # then what arrives in the last instant is reset: nothing to be done about
+
+
+def is_anyone_waiting(listening: Iterable[socket.socket]) -> bool:
+    """Whether a connection waits to be accepted."""
+    poll = select.poll()
+    for one in listening:
+        poll.register(one, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _resolve(address: str, setting: str) -> list[_Target]:

@@ -2,7 +2,8 @@
 
 Invariants: the table holds exactly what has been published, so a worker that joins gets it and then every later change, in order, with
 no gap; :meth:`Publisher.publish` returns when every joined worker has all of it live, or has left. A worker that gives no sign of life
-for :data:`SILENT_S` while something is owed to it is reported, and no longer waited for once its link has closed.
+for :data:`SILENT_S` while something of the table is owed to it is reported, and no longer waited for once its link has closed.
+What else a worker says is for the desk that asked it (:mod:`headgate.runtime.stream_desk`), which waits by its own rules.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import structlog
 
 from headgate.config.change import KINDS, Change, Kind
 from headgate.runtime.link import Ack, Apply, ControlLink, Down, Hello, LinkClosedError, Load, LoadEnd, Write
+from headgate.runtime.stream_desk import StreamDesk
+from headgate.runtime.worker_desk import WorkerDesk
 
 SILENT_S = 5.0
 SLICE_WRITES = 500
@@ -70,13 +73,19 @@ class _Subscriber:
             _log.warning("link to worker ended", worker=self.worker, error=str(error))
             self.link.close()
 
-    async def receive_acks(self) -> None:
-        """Take signs of life until the link ends."""
-        while isinstance(message := await self.link.receive(), Ack):
-            self._acked = max(self._acked, message.revision)
-            if message.error is not None:
-                self.errors[message.revision] = message.error
-            self._sign.set()
+    async def receive(self, desk: WorkerDesk) -> None:
+        """Take signs of life until the link ends; what is no ack goes to ``desk``."""
+        while (message := await self.link.receive()) is not None and not isinstance(message, Hello):
+            if isinstance(message, Ack):
+                self._take_ack(message)
+            else:
+                desk.take(message)
+        self._sign.set()
+
+    def _take_ack(self, ack: Ack) -> None:
+        self._acked = max(self._acked, ack.revision)
+        if ack.error is not None:
+            self.errors[ack.revision] = ack.error
         self._sign.set()
 
     async def reaches(self, revision: int, silent_s: float) -> bool:
@@ -92,10 +101,14 @@ class _Subscriber:
 
 
 class Publisher:
-    """``on_silent(worker, pid)`` is called for a worker that does not answer; it is expected to have it killed."""
+    """``on_silent(worker, pid)`` is called for a worker that does not answer; it is expected to have it killed.
 
-    def __init__(self, on_silent: Callable[[int, int], None], *, silent_s: float = SILENT_S) -> None:
+    ``desk`` is told who has joined, and gets their reports about streams.
+    """
+
+    def __init__(self, on_silent: Callable[[int, int], None], desk: StreamDesk, *, silent_s: float = SILENT_S) -> None:
         self._on_silent = on_silent
+        self._desk = desk
         self._silent_s = silent_s
         self._revision = 1
         self._table: dict[Kind, dict[str, Write]] = {kind: {} for kind in KINDS}
@@ -138,15 +151,21 @@ class Publisher:
         subscriber.owe([LoadEnd(self._revision)])
         self._subscribers.add(subscriber)
         sender = asyncio.create_task(subscriber.send_owed(), name=f"link-sender-{hello.worker}")
+        desk = self._desk.join(hello.worker, hello.pid, hello.started, send=lambda command: subscriber.owe([command]))
         try:
-            await subscriber.receive_acks()
+            await subscriber.receive(desk)
         finally:
+            self._desk.leave(desk)
             self._subscribers.discard(subscriber)
             sender.cancel()
             link.close()
             self._left.set()
         if link.error:
             _log.error("worker sent nonsense", worker=hello.worker, error=link.error)
+
+    def close(self) -> None:
+        """Let nobody wait any longer for what passes on a stream: the process stops."""
+        self._desk.close()
 
     async def wait_until_left(self, timeout_s: float) -> None:
         """Return when no worker is joined, or after ``timeout_s``."""

@@ -15,7 +15,8 @@ from typing import Protocol
 import structlog
 
 from headgate.config.change import KINDS, Change, Kind
-from headgate.runtime.link import Ack, Apply, Hello, LinkClosedError, Load, LoadEnd, WorkerLink, Write
+from headgate.runtime.link import Ack, Apply, Hello, LinkClosedError, Load, LoadEnd, TableMessage, WorkerLink, Write
+from headgate.runtime.stream_messages import StreamCommand
 
 _log = structlog.get_logger()
 _Key = tuple[Kind, str]
@@ -31,11 +32,39 @@ class Table(Protocol):
         """Make changes live together."""
 
 
-class Replica:
-    """Keeps ``table`` equal to control's. ``on_loaded`` is awaited once, when the first table is complete."""
+class Session(Protocol):
+    """What carries out the commands about streams that come over one link."""
 
-    def __init__(self, table: Table, *, on_loaded: Callable[[], Awaitable[None]]) -> None:
+    def take(self, command: StreamCommand) -> None:
+        """Take a command, without waiting."""
+
+    async def run(self) -> None:
+        """Carry out what was taken."""
+
+    async def flush(self) -> None:
+        """Return when whoever looks at a stream that has ended knows."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+class Commands(Protocol):
+    """Makes a session of each link."""
+
+    def open(self, link: WorkerLink) -> Session:
+        """Begin one."""
+
+
+class Replica:
+    """Keeps ``table`` equal to control's. ``on_loaded`` is awaited once, when the first table is complete.
+
+    What control asks about streams goes to ``commands``; it never waits for the table nor the table for it.
+    """
+
+    def __init__(self, table: Table, commands: Commands, *, on_loaded: Callable[[], Awaitable[None]]) -> None:
         self._table = table
+        self._commands = commands
+        self._session: Session | None = None
         self._on_loaded = on_loaded
         self._loaded = False
         self._digests: dict[_Key, bytes] = {}
@@ -45,19 +74,36 @@ class Replica:
     async def follow(self, link: WorkerLink, hello: Hello) -> None:
         """Follow control over ``link`` until that ends; the table then stays as it is."""
         self._seen, self._changed = set(), []
+        session = self._session = self._commands.open(link)
+        running = asyncio.create_task(session.run(), name="stream-commands")
         try:
             await link.send(hello)
             while (message := await link.receive()) is not None:
-                await link.send(await self._take(message))
+                if isinstance(message, TableMessage):
+                    await link.send(await self._take(message))
+                else:
+                    session.take(message)
                 await asyncio.sleep(0)  # one message per turn of the loop: streams flow in between
         except LinkClosedError:
             return
         finally:
+            running.cancel()
+            session.close()
             link.close()
             if link.error:
                 _log.error("control sent nonsense", error=link.error)
 
-    async def _take(self, message: Load | LoadEnd | Apply) -> Ack:
+    async def flush(self, timeout_s: float) -> None:
+        """Return when control knows of every ended stream that somebody looks at, or after ``timeout_s``."""
+        if self._session is None:
+            return
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._session.flush()
+        except TimeoutError:
+            return
+
+    async def _take(self, message: TableMessage) -> Ack:
         match message:
             case Load(writes):
                 await self._take_slice(writes)

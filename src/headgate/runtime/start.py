@@ -9,14 +9,18 @@ from __future__ import annotations
 import json
 import os
 import signal
+import tempfile
 from dataclasses import asdict, dataclass, field
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+RELOAD_SIGNALS = (signal.SIGHUP, signal.SIGUSR2)
+"""Two, as SIGHUP stays ignored in a process that was started with it ignored (nohup)."""
+REOPEN_SIGNAL = signal.SIGUSR1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """Descriptors by purpose. ``worker`` is the slot's number, None for control; ``counters`` one per worker, or the worker's own."""
+    """Descriptors by purpose. ``worker`` is the slot's number, None for control; ``counters`` those of all workers, or the worker's own."""
 
     channel: int
     settings: int
@@ -54,7 +58,15 @@ def read_whole(descriptor: int) -> bytes:
     return os.pread(descriptor, os.fstat(descriptor).st_size, 0)
 
 
+def write_whole(content: bytes) -> int:
+    """Make an anonymous file that holds ``content``; give its descriptor (not inheritable)."""
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        return os.dup(file.fileno())
+
+
 def ignore_stop_signals() -> None:
-    """In a child: leave the order to stop to the supervisor, whoever else signals the whole group."""
-    for number in (*STOP_SIGNALS, signal.SIGUSR1):
+    """In a child: leave orders to stop, and all others, to the supervisor, whoever else signals the whole group."""
+    for number in (*STOP_SIGNALS, *RELOAD_SIGNALS, REOPEN_SIGNAL):
         signal.signal(number, signal.SIG_IGN)

@@ -1,200 +1,223 @@
-"""The supervisor: holds the sockets, starts control and workers, replaces those that die, and orders the stop.
+"""The supervisor: holds the sockets, starts control and workers, replaces those that die, and orders reload and stop.
 
 Invariants: nothing third-party is imported, so the process that must not fall is small; the listening sockets and counters outlive every
-child; children are started by exec; a child learns of the supervisor's death by its channel's end of file. One thread, one selector;
-signals arrive through ``signal.set_wakeup_fd``.
+child; children are started by exec; a child learns of the supervisor's death by its channel's end of file. One thread, one reactor.
 
-    starting ──all ready──▶ serving ──SIGTERM, SIGINT──▶ draining ──workers gone──▶ closing ──control gone──▶ ended
-        └──────────────────────failed, SIGTERM──────────────▲
+    starting ──all ready──▶ serving ──SIGTERM, SIGINT──▶ leaving ──delay──▶ draining ──workers gone──▶ closing ──control gone──▶ ended
+        └─────────────failed, SIGTERM────────────────────────────────────────▲
+
+Reloads happen while it serves; one that is under way is given up or drains on when headgate stops.
 """
 
 from __future__ import annotations
 
 import errno
-import heapq
-import itertools
 import json
 import os
-import resource
-import selectors
 import signal
-import socket
 import sys
-import time
-from collections.abc import Callable
-from enum import Enum, auto
+from enum import IntEnum, auto
 from pathlib import Path
-from typing import Any
 
-from headgate.observe.counters import Counters, create_memory
+from headgate.observe.counters import create_memory
+from headgate.runtime import descriptors, pid_file
 from headgate.runtime.channel import Channel, Message
-from headgate.runtime.child import Child
-from headgate.runtime.listening import ListenError, name_of, open_shared, open_single
-from headgate.runtime.start import STOP_SIGNALS, Start, read_whole
+from headgate.runtime.child import Child, Progress
+from headgate.runtime.control_seat import ControlSeat
+from headgate.runtime.crew import Crew, LoadedSettings
+from headgate.runtime.listening import ListenError, name_of
+from headgate.runtime.reactor import Reactor
+from headgate.runtime.reload import WORKER_GRACE_S, Reload
+from headgate.runtime.reload_record import ReloadRecord
+from headgate.runtime.settings_sources import SettingsSources
+from headgate.runtime.sockets import Sockets
+from headgate.runtime.start import RELOAD_SIGNALS, REOPEN_SIGNAL, STOP_SIGNALS, Start, read_whole
 from headgate.runtime.supervisor_log import log, write_record
 
 CONTROL = "headgate.runtime.control"
 WORKER = "headgate.runtime.worker"
 STARTING_DEATHS = 5
 """A child that dies this often before everything was ready once will not come up: the start has failed."""
-WORKER_GRACE_S = 0.25
-CONTROL_GRACE_S = 0.5
-"""What a child gets beyond its time before it is killed; together with ``stop.within_s`` = 4 less than 5 s."""
-RESERVED_DESCRIPTORS = 48
-"""What a worker's listener keeps for files, links and the resolver."""
-DESCRIPTORS_PER_STREAM = 2
+CONTROL_GRACE_S = 1.0
+"""What control gets to end before it is killed when headgate stops."""
+CONTROL_REPLACED_S = 3.0
+"""What control gets to finish requests before it is killed when it is replaced; others wait in its sockets."""
+
+LINK_RETRY_S = 1.0
 
 
 class StartError(Exception):
     """headgate cannot start; the text is one line for a person."""
 
 
-class Stage(Enum):
+class Stage(IntEnum):
     """How far the process is; see the module's picture."""
 
     STARTING = auto()
     SERVING = auto()
+    LEAVING = auto()
+    """Readiness says no, connections are still accepted."""
     DRAINING = auto()
     CLOSING = auto()
     ENDED = auto()
 
 
-class Sockets:
-    """Everything listened on: ``listen[slot]`` for each worker, ``admin``, ``metrics``. Raises ListenError."""
-
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self.listen: list[list[socket.socket]] = [[] for _ in range(settings["workers"])]
-        for address in settings["listen"]:
-            for slot, opened in enumerate(open_shared(address, len(self.listen), setting="listen")):
-                self.listen[slot] += opened
-        self.admin = open_single(settings["admin"], setting="admin")
-        self.metrics = self._open_metrics(settings["metrics"], explicit=settings["metrics_explicit"])
-
-    def _open_metrics(self, address: str, *, explicit: bool) -> list[socket.socket]:
-        if address == "off":
-            return []
-        try:
-            return open_single(address, setting="metrics")
-        except ListenError as error:
-            if explicit or not error.in_use:
-                raise
-            log("warning", f"{error}; metrics are served on the Admin API's address only")
-            return []
+_READINESS = {Stage.STARTING: "starting", Stage.SERVING: "ready"}
 
 
 class Supervisor:
-    """``settings``: a ``Settings`` as decoded JSON, ``descriptor``: where children read it."""
+    """``sources``: where ``settings`` came from; ``control``, ``worker``: the modules that run as such.
+
+    The signals that ``reactor`` has caught are orders.
+    """
 
     def __init__(
-        self, settings: dict[str, Any], descriptor: int, *, control: str = CONTROL, worker: str = WORKER
+        self,
+        reactor: Reactor,
+        settings: LoadedSettings,
+        sources: SettingsSources,
+        *,
+        control: str = CONTROL,
+        worker: str = WORKER,
     ) -> None:
-        self._within_s: float = settings["stop"]["within_s"]
-        self._settings_descriptor = descriptor
-        self._memories = [create_memory() for _ in range(settings["workers"])]
-        self._counters = [Counters(memory) for memory in self._memories]
-        self._sockets = Sockets(settings)
+        slots = settings.values["workers"]
+        self.reactor = reactor
+        self._sources = sources
+        self._control_module, self._worker_module = control, worker
+        self._memories = [[create_memory() for _ in range(slots)] for _ in range(2)]
+        self._sockets = Sockets(settings.values)
+        self._record = ReloadRecord(Path(settings.values["data_dir"]))
         self._stage = Stage.STARTING
         self._exit_status = 0
-        self._selector = selectors.DefaultSelector()
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
-        self._timer_numbers = itertools.count()
-        self._control = Child(module=control, worker=None, start=self._start_control)
-        self._workers = [self._make_worker(worker, slot) for slot in range(settings["workers"])]
-
-    @property
-    def _children(self) -> list[Child]:
-        return [self._control, *self._workers]
+        self._reload: Reload | None = None
+        self._reload_wanted = False
+        self.crew = self._make_crew(settings, self._memories[0])
+        self.seat = ControlSeat(
+            reactor,
+            self.hire_control(settings),
+            workers=lambda: self._workers,
+            readiness=lambda: _READINESS.get(self._stage, "draining"),
+        )
+        descriptors.try_room(slots)
 
     def run(self) -> int:
         """Run until stopped; give the exit status."""
-        self._watch_signals()
-        for child in self._children:
-            self._spawn(child)
+        self.reactor.watch_signals(self._on_signals)
+        self.crew.open()
+        for child in (self.seat.holder, *self.crew.workers):
+            self.spawn(child)
         while self._stage is not Stage.ENDED:
-            for key, _ in self._selector.select(self._next_timeout_s()):
-                key.data()
-            self._run_due()
+            self.reactor.turn()
         return self._exit_status
 
-    # Children
+    # Crews and control
 
-    def _make_worker(self, module: str, slot: int) -> Child:
+    @property
+    def _children(self) -> list[Child]:
+        coming = self._reload.coming_control if self._reload else None
+        return [*self.seat.children, *([coming] if coming else ()), *self._workers]
+
+    @property
+    def _crews(self) -> list[Crew]:
+        return [self.crew, *(self._reload.crews if self._reload else ())]
+
+    @property
+    def _workers(self) -> list[Child]:
+        return [worker for crew in self._crews for worker in crew.workers]
+
+    def hire(self, settings: LoadedSettings) -> Crew:
+        """Make a crew that counts apart from the one that serves."""
+        even, odd = self._memories
+        return self._make_crew(settings, odd if self.crew.memories is even else even)
+
+    def hire_control(self, settings: LoadedSettings) -> Child:
+        """Make a control, which waits for the order to begin."""
+
         def start(channel: int) -> Start:
             return Start(
                 channel=channel,
-                settings=self._settings_descriptor,
-                counters=[self._memories[slot]],
-                worker=slot,
-                listen=[opened.fileno() for opened in self._sockets.listen[slot]],
+                settings=settings.descriptor,
+                counters=[memory for memories in self._memories for memory in memories],
+                admin=[opened.fileno() for opened in self._sockets.admin],
+                metrics=[opened.fileno() for opened in self._sockets.metrics],
             )
 
-        return Child(module=module, worker=slot, start=start)
+        return Child(module=self._control_module, worker=None, start=start)
 
-    def _start_control(self, channel: int) -> Start:
-        return Start(
-            channel=channel,
-            settings=self._settings_descriptor,
-            counters=self._memories,
-            admin=[opened.fileno() for opened in self._sockets.admin],
-            metrics=[opened.fileno() for opened in self._sockets.metrics],
-        )
+    def _make_crew(self, settings: LoadedSettings, memories: list[int]) -> Crew:
+        return Crew(module=self._worker_module, settings=settings, memories=memories, sockets=self._sockets)
 
-    def _spawn(self, child: Child) -> None:
-        if self._stage not in (Stage.STARTING, Stage.SERVING):
+    # Children
+
+    def spawn(self, child: Child) -> None:
+        """Start a process, now or as soon as there is room, unless it is no longer wanted."""
+        if not self._is_wanted(child) or child.pid is not None:
             return
-        channel = child.spawn()
-        self._selector.register(channel, selectors.EVENT_READ, lambda: self._on_channel(child, channel))
-        for worker in self._workers if child is self._control else [child]:
-            self._link(worker)
-
-    def _link(self, worker: Child) -> None:
-        """Give control and ``worker`` the ends of a new connection, if both run."""
-        if self._control.pid is None or worker.pid is None:
+        try:
+            channel = child.spawn()
+        except OSError as error:
+            log("error", f"{child.name} cannot be started: {error.strerror}")
+            self._replace(child)
             return
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            self._control.send({"type": "link", "worker": worker.worker, "pid": worker.pid}, [ours.fileno()])
-            worker.send({"type": "link"}, [theirs.fileno()])
+        self.reactor.watch(channel, lambda: self._on_channel(child, channel))
+        if child is self.seat.holder:
+            self.seat.begin()
+        elif child.worker is not None:
+            self.seat.link(child)
+
+    def _is_wanted(self, child: Child) -> bool:
+        if child is self.seat.holder:
+            return self._stage < Stage.CLOSING and not self._exit_status
+        wanted = [*self.crew.workers, *(self._reload.coming if self._reload else ())]
+        return child in wanted and self._stage < Stage.DRAINING
 
     def _on_channel(self, child: Child, channel: Channel) -> None:
         """Take every message that waits; stop looking at the end of file, as SIGCHLD tells the rest."""
-        if channel.fileno() < 0:  # closed by SIGCHLD, which came in the same turn
-            return
         try:
             while received := channel.receive():
                 self._on_message(child, received[0])
         except BlockingIOError:
             return
-        self._selector.unregister(channel)
+        self.reactor.unwatch(channel)
 
     def _on_message(self, child: Child, message: Message) -> None:
         match message["type"]:
+            case "loaded":
+                child.progress = Progress.LOADED
+                if child.worker is not None:
+                    self._crew_of(child).admit(child)
             case "ready":
-                child.ready = True
+                child.progress = Progress.READY
                 self._check_ready()
+            case "draining":
+                child.progress = Progress.LEAVING
             case "failed":
                 self._on_failed(child, message["error"])
             case "silent":
-                self._on_silent(message["worker"], message["pid"])
+                self._on_silent(message["pid"])
+        self.advance()
 
     def _on_failed(self, child: Child, error: str) -> None:
         if self._exit_status:
             return  # the start has failed already; what keeps one worker from starting keeps the others too
+        if self._reload is not None and self._reload.on_failed(child, error):
+            return
         log("error", f"{child.name}: {error}")
         if self._stage is Stage.STARTING:
             self._exit_status = 1
             self._stop()
 
-    def _on_silent(self, slot: int, pid: int) -> None:
-        worker = self._workers[slot]
-        if worker.pid == pid:  # it may have been replaced meanwhile
-            log("error", f"{worker.name} does not answer, it is killed", pid=pid)
-            worker.kill()
+    def _on_silent(self, pid: int) -> None:
+        for worker in self._workers:
+            if worker.pid == pid:  # it may have been replaced meanwhile
+                log("error", f"{worker.name} does not answer, it is killed", pid=pid)
+                worker.kill()
 
     def _check_ready(self) -> None:
-        if self._stage is not Stage.STARTING or not all(child.ready for child in self._children):
+        if self._stage is not Stage.STARTING or not (self.seat.holder.is_ready and self.crew.are_ready):
             return
         self._stage = Stage.SERVING
+        self.seat.tell_readiness()
         listen, admin, metrics = (
             [name_of(opened) for opened in group]
             for group in (self._sockets.listen[0], self._sockets.admin, self._sockets.metrics)
@@ -203,7 +226,7 @@ class Supervisor:
             "info",
             f"listening on {', '.join(listen)}; Admin API on {', '.join(admin)}; metrics on {', '.join(metrics or admin)}",
         )
-        record = {"event": "ready", "level": "info", "pid": os.getpid(), "workers": len(self._workers)}
+        record = {"event": "ready", "level": "info", "pid": os.getpid(), "workers": len(self.crew.workers)}
         write_record(sys.stdout.fileno(), {**record, "listen": listen, "admin": admin, "metrics": metrics or admin})
 
     def _reap(self) -> None:
@@ -212,19 +235,24 @@ class Supervisor:
             status = child.reap()
             if status is not None:
                 self._on_death(child, pid, status)
-        self._advance_stop()
+        if self._reload is not None:
+            self._reload.reap()
+        self.advance()
 
     def _on_death(self, child: Child, pid: int | None, status: int) -> None:
         if child.channel is not None:
-            if child.channel.fileno() in self._selector.get_map():
+            if self.reactor.is_watched(child.channel):
                 self._on_channel(child, child.channel)  # its last words
-            if child.channel.fileno() in self._selector.get_map():
-                self._selector.unregister(child.channel)
+            self.reactor.unwatch(child.channel)
             child.close_channel()
-        lost = 0 if child.worker is None else self._counters[child.worker].bury()
-        if self._stage in (Stage.STARTING, Stage.SERVING):
+        lost = 0 if child.worker is None else self._crew_of(child).settle(child)
+        if self.seat.has_left(child):
+            return
+        if self._is_wanted(child):
             log("error", f"{child.name} ended, it is replaced", pid=pid, status=status, streams_lost=lost)
             self._replace(child)
+        elif lost:
+            log("warning", f"{child.name} ended before its streams did", pid=pid, status=status, streams_lost=lost)
 
     def _replace(self, child: Child) -> None:
         if self._stage is Stage.STARTING and child.deaths >= STARTING_DEATHS:
@@ -232,49 +260,66 @@ class Supervisor:
             self._exit_status = 1
             self._stop()
             return
-        self._after(child.restart_delay_s(), lambda: self._spawn(child))
+        self.reactor.after(child.restart_delay_s(), lambda: self.spawn(child))
 
-    # Stopping
+    def _crew_of(self, worker: Child) -> Crew:
+        return next(crew for crew in self._crews if worker in crew.workers)
+
+    # Reloading and stopping
+
+    def advance(self) -> None:
+        """Go on with what is under way, as far as things are."""
+        if self._reload is not None:
+            self._reload.advance()
+            if self._reload.is_over:
+                self._reload = None
+        if self._reload is None and self._reload_wanted and self._stage is Stage.SERVING:
+            self._reload_wanted = False
+            self._reload = Reload(self, self._sources, self._record)
+        if self._stage is Stage.DRAINING and all(crew.are_gone for crew in self._crews):
+            self._stage = Stage.CLOSING
+            for control in self._children:
+                control.send({"type": "stop"})
+                self.reactor.after(CONTROL_GRACE_S, control.kill)
+        if self._stage is Stage.CLOSING and not any(child.pid for child in self._children):
+            self._stage = Stage.ENDED
 
     def _stop(self) -> None:
-        """Order workers to drain, or, if that was ordered before, kill everything."""
-        if self._stage in (Stage.DRAINING, Stage.CLOSING):
+        """Have readiness say no and then workers drain; or, if that was ordered before, kill everything."""
+        if self._stage >= Stage.LEAVING:
             self._kill_all()
             return
-        self._stage = Stage.DRAINING
-        for worker in self._workers:
-            worker.send({"type": "drain", "within_s": self._within_s})
-            self._after(self._within_s + WORKER_GRACE_S, worker.kill)
-        self._advance_stop()
+        delay_s = self.crew.settings.drain("delay_s") if self._stage is Stage.SERVING else 0.0
+        if not self._exit_status:
+            log("info", "stopping", delay_s=delay_s, window_s=self.crew.settings.drain("window_s"))
+        self._stage = Stage.LEAVING
+        self.seat.tell_readiness()
+        if self._reload is not None:
+            self._reload.abandon()
+        if delay_s:
+            self.reactor.after(delay_s, self._drain)
+        else:
+            self._drain()
 
-    def _advance_stop(self) -> None:
-        if self._stage is Stage.DRAINING and not any(worker.pid for worker in self._workers):
-            self._stage = Stage.CLOSING
-            self._control.send({"type": "stop"})
-            self._after(CONTROL_GRACE_S, self._control.kill)
-        if self._stage is Stage.CLOSING and self._control.pid is None:
-            self._stage = Stage.ENDED
+    def _drain(self) -> None:
+        self._stage = Stage.DRAINING
+        window_s = self.crew.settings.drain("window_s")
+        self._sockets.close_listen()
+        self.crew.retire(window_s=window_s, idle_s=0.0, close=True)
+        self.reactor.after(window_s + WORKER_GRACE_S, self.crew.kill)
+        self.advance()
 
     def _kill_all(self) -> None:
         log("warning", "stopping at once, streams are cut")
-        for child in self._children:
+        children = self._children
+        for child in children:
             child.kill()
-        for child in self._children:
+        if self._reload is not None:
+            self._reload.kill()
+        for child in children:
             child.wait(0.5)
         self._exit_status = 1
         self._stage = Stage.ENDED
-
-    # Signals and time
-
-    def _watch_signals(self) -> None:
-        reader, writer = socket.socketpair()
-        for end in (reader, writer):
-            end.setblocking(False)
-        signal.set_wakeup_fd(writer.detach())
-        for number in (*STOP_SIGNALS, signal.SIGUSR1, signal.SIGCHLD):
-            if signal.getsignal(number) is not signal.SIG_IGN or number != signal.SIGHUP:  # nohup stays in force
-                signal.signal(number, lambda *_: None)
-        self._selector.register(reader, selectors.EVENT_READ, lambda: self._on_signals(reader.recv(256)))
 
     def _on_signals(self, numbers: bytes) -> None:
         if signal.SIGCHLD in numbers:
@@ -282,19 +327,20 @@ class Supervisor:
         for number in numbers:
             if number in STOP_SIGNALS:
                 self._stop()
-            elif number == signal.SIGUSR1:
+            elif number in RELOAD_SIGNALS:
+                self._reload_wanted = True
+                self.advance()
+            elif number == REOPEN_SIGNAL:
                 for worker in self._workers:
                     worker.send({"type": "reopen_access_log"})
 
-    def _after(self, delay_s: float, action: Callable[[], None]) -> None:
-        heapq.heappush(self._timers, (time.monotonic() + delay_s, next(self._timer_numbers), action))
 
-    def _next_timeout_s(self) -> float | None:
-        return max(self._timers[0][0] - time.monotonic(), 0.0) if self._timers else None
-
-    def _run_due(self) -> None:
-        while self._timers and self._timers[0][0] <= time.monotonic():
-            heapq.heappop(self._timers)[2]()
+def catch_orders(reactor: Reactor) -> None:
+    """Let the signals that are orders wait for the supervisor, which is about to be made."""
+    numbers = {*STOP_SIGNALS, *RELOAD_SIGNALS, REOPEN_SIGNAL, signal.SIGCHLD}
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup stays in force
+        numbers.remove(signal.SIGHUP)
+    reactor.catch_signals(numbers)
 
 
 def prepare_data_directory(path: Path) -> None:
@@ -308,32 +354,25 @@ def prepare_data_directory(path: Path) -> None:
         raise StartError(f"data directory {path} is open to other users (mode {mode:04o}): run chmod 700 {path}")
 
 
-def raise_descriptor_limit(workers: int) -> None:
-    """Raise the soft limit of open descriptors to the hard one, and log how many streams that allows."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY:  # Linux has no process without a limit; where there is one, what is set stays
-        soft = hard
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    streams = max(soft - RESERVED_DESCRIPTORS, 0) // DESCRIPTORS_PER_STREAM * workers
-    log("info", f"descriptors for about {streams} streams", descriptors_per_process=soft, streams=streams)
-
-
 def main(arguments: list[str]) -> int:
-    """Run with the descriptor of the settings and, in tests, the modules of control and worker; give the exit status."""
-    descriptor = int(arguments[0])
-    modules = dict(zip(("control", "worker"), arguments[1:], strict=False))
-    settings = json.loads(read_whole(descriptor))
+    """Run with the descriptor of the settings, their sources and, in tests, the modules of control and worker; give the exit status."""
+    descriptor, sources = int(arguments[0]), SettingsSources.from_argument(arguments[1])
+    modules = dict(zip(("control", "worker"), arguments[2:], strict=False))
+    settings = LoadedSettings(json.loads(read_whole(descriptor)), descriptor)
+    data_dir, workers = Path(settings.values["data_dir"]), settings.values["workers"]
     try:
-        prepare_data_directory(Path(settings["data_dir"]))
-        raise_descriptor_limit(settings["workers"])
-        supervisor = Supervisor(settings, descriptor, **modules)
-    except (StartError, ListenError) as error:
+        prepare_data_directory(data_dir)
+        reactor = Reactor()
+        catch_orders(reactor)
+        pid_file.take(data_dir)
+        descriptors.raise_limit(workers)
+        supervisor = Supervisor(reactor, settings, sources, **modules)
+    except (StartError, ListenError, pid_file.DataDirectoryTakenError) as error:
         log("error", str(error))
         return 1
     except OSError as error:
         if error.errno not in (errno.EMFILE, errno.ENFILE):
             raise
-        workers = settings["workers"]
         log("error", f"not enough file descriptors for {workers} workers: lower --workers, or raise `ulimit -n`")
         return 1
     return supervisor.run()

@@ -8,6 +8,7 @@ import struct
 
 from headgate.wire.request import Peer
 
+_LINGER = struct.pack("ii", 0, 0)
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
@@ -18,7 +19,10 @@ def peer_of(transport: asyncio.BaseTransport) -> Peer:
     return Peer(str(remote[0]), int(remote[1]), str(local[0]), int(local[1]))
 
 
-def reset(transport: asyncio.Transport) -> None:
-    """Close with RST (SO_LINGER 0): on a body that ends by closing, FIN would say that it is complete."""
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
-    transport.abort()
+def reset_on_close(transport: asyncio.Transport, *, reset: bool) -> None:
+    """Have the connection close with RST, whoever closes it (SO_LINGER 0), or with FIN again.
+
+    While a body is under way that ends by closing, FIN would say that it is complete, even from a process that was killed.
+    """
+    linger = _LINGER_NOT if reset else _LINGER
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)

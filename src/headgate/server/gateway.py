@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,8 @@ from headgate.observe.access_log import AccessLog
 from headgate.observe.counters import Counters
 from headgate.plugins.api import Answer
 from headgate.plugins.catalog import Catalog as PluginCatalog
-from headgate.server import answers, record
+from headgate.server import answers
+from headgate.server.accounts import Accounts
 from headgate.server.exchange import Exchange
 from headgate.server.forwarded import Forwarding
 from headgate.server.generation import Catalog, Generation
@@ -27,7 +28,9 @@ from headgate.server.http1_connection import Http1Connection
 from headgate.server.listener import Listener, stream_capacity
 from headgate.server.peer_watch import PeerWatch
 from headgate.stream.ending import Ending
-from headgate.timer_wheel import UNSCHEDULED, TimerWheel
+from headgate.stream.policy import OnRouteRemoved, StreamPolicy
+from headgate.tcp_liveness import TcpLiveness
+from headgate.timer_wheel import TimerWheel
 from headgate.upstream.pool import Pools
 from headgate.upstream.resolve import Resolver
 from headgate.wire.request import Peer, ResponseHead
@@ -35,12 +38,12 @@ from headgate.wire.request_head import BadRequest, Limits
 
 LOAD_SLICE = 200
 """Changes applied in one turn of the loop while a worker loads."""
-PUBLISH_S = 1.0
-"""How often the counts of running streams are added to the worker's counters."""
 PAUSE_LOG_S = 60.0
 """How often at most a pause of accepting is logged."""
-STOP_GRACE = 0.75
-"""The part of the time to stop in which requests may still end by themselves."""
+SPREAD = 0.9
+"""The part of the time to stop over which streams are told to end; the rest is for those within an event, or blocked."""
+CLOSE_S = 0.25
+"""How long connections may take to close once everything has been ended."""
 
 
 class Gateway:
@@ -72,19 +75,29 @@ class Gateway:
             resolver,
             max_head_bytes=settings.upstream.max_head_bytes,
             max_open=stream_capacity(),
+            liveness=TcpLiveness(settings.tcp.user_timeout_s, settings.tcp.keepalive_s),
         )
         self.forwarding = Forwarding(legacy=settings.x_forwarded_host == "legacy", trusted=settings.trusted_addresses)
         self.generation = Generation.empty(catalog or PluginCatalog(), authorities=settings.authorities)
         self.is_stopping = False
-        self.wheel_slot = UNSCHEDULED
+        self.keeps_idle = True
+        streams = settings.streams
+        self.stream_policy = StreamPolicy(
+            keepalive_s=streams.keepalive_s, max_event_bytes=streams.max_event_bytes, retry_s=streams.retry_s
+        )
+        self.liveness = TcpLiveness(settings.tcp.user_timeout_s, settings.tcp.keepalive_s)
+        self.detached: set[Exchange] = set()
+        mask = frozenset(name.lower() for name in settings.mask_query_keys)
+        self.accounts = Accounts(
+            loop, counters, access_log, self.wheel, self.pools, mask=mask, progress_s=streams.progress_s
+        )
+        self.streams = self.accounts.streams
         self._slots = counters.slots
         self._date = answers.DateField()
-        self._mask = frozenset(name.lower() for name in settings.mask_query_keys)
         self._ids = f"{worker}-{os.getpid():x}{int(time.time()) & 0xFFFFFF:06x}-"
         self._next_number = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections: set[Http1Connection] = set()
-        self._streams: set[Exchange] = set()
         self._listener: Listener | None = None
         self._pause_logged = -PAUSE_LOG_S
         self._all_closed = asyncio.Event()
@@ -99,8 +112,26 @@ class Gateway:
             await asyncio.sleep(0)
 
     def apply(self, changes: Sequence[Change]) -> None:
-        """Apply changes, all at once: the next request sees them, running exchanges keep what they have."""
+        """Apply changes, all at once: the next request sees them, running exchanges keep what they have.
+
+        Streams of a route that is deleted or switched off go on, unless its ``stream-guard`` says otherwise.
+        """
         self.generation = self.generation.with_changes(changes)
+        last = {change.id: change for change in changes if change.kind == "routes"}
+        gone = {route_id for route_id, change in last.items() if not _is_served(change)}
+        if gone and self.streams:
+            self._leave(gone)
+
+    def _leave(self, routes: Collection[str]) -> None:
+        """End the streams of routes that are gone, if those wanted that."""
+        left = [exchange for exchange in self.streams.values() if exchange.route_id in routes]
+        for exchange in left:
+            if exchange.stream_policy.on_route_removed is OnRouteRemoved.CLOSE:
+                exchange.stop(Ending.ROUTE_REMOVED)
+        drained = [one for one in left if one.stream_policy.on_route_removed is OnRouteRemoved.DRAIN]
+        if drained:
+            window_s = self.settings.drain.window_s
+            self.spawn(self._end_spread(drained, Ending.ROUTE_REMOVED, window_s), name="drain-route")
 
     def replace(self, generation: Generation) -> None:
         """Serve another configuration from the next request on."""
@@ -110,34 +141,66 @@ class Gateway:
 
     async def listen(self, sockets: Sequence[socket.socket]) -> None:
         """Begin to accept; the sockets are bound, listening and stay the caller's."""
+        for listening in sockets:
+            self.liveness.watch(listening)
         self._listener = Listener(
             self.loop, sockets, partial(Http1Connection, self), capacity=stream_capacity(), on_pause=self._accept_paused
         )
         self._listener.start()
 
-    async def stop(self, within_s: float) -> None:
-        """Accept no more, let requests end, end streams, close everything; return within ``within_s`` seconds.
+    async def stop(self, *, window_s: float, idle_s: float = 0.0) -> None:
+        """Accept no more, let requests end, end streams, close everything; return within ``window_s`` and a little.
 
-        Event streams end at once if they stand between two events, else at the end of the time, as does what is left.
+        Event streams end between two events, spread evenly over the window, each with a reconnection time of its own;
+        what has not ended with the window is cut. A request on a connection that is open already is answered, with
+        ``Connection: close``; connections without one are closed after ``idle_s``.
         """
         self.is_stopping = True
+        self.accounts.drain_begun()
         if self._listener is not None:
             self._listener.close()
-        for connection in list(self._connections):
-            connection.close_if_idle()
-        for exchange in list(self._streams):
-            if exchange.relay is not None and exchange.relay.at_boundary:
-                exchange.stop(Ending.DRAIN)
-        await self._wait_closed(within_s * STOP_GRACE)
-        for connection in list(self._connections):
-            if connection.exchange is not None:
-                connection.exchange.stop(Ending.DRAIN)
-        await self._wait_closed(within_s * (1 - STOP_GRACE))
+        ends_at = self.clock() + window_s
+        self.spawn(self._close_idle(idle_s), name="close-idle")
+        self.spawn(self._end_spread(list(self.streams.values()), Ending.DRAIN, window_s), name="drain")
+        await self._wait_closed(window_s * SPREAD)
+        for exchange in list(self.streams.values()):  # those that began meanwhile, too
+            exchange.end_soon(Ending.DRAIN)
+        await self._wait_closed(ends_at - self.clock())
+        self._cut_all()
+        await self._wait_closed(CLOSE_S)
         for connection in list(self._connections):
             connection.transport.abort()
+        for task in list(self._tasks):
+            task.cancel()
         self.pools.close_idle()
         await asyncio.sleep(0)  # aborted transports report the loss in the loop's next turn
         self.peer_watch.close()
+
+    def _cut_all(self) -> None:
+        self.keeps_idle = False
+        for exchange in list(self.detached):
+            exchange.stop(Ending.DRAIN)
+        for connection in list(self._connections):
+            if connection.exchange is not None:
+                connection.exchange.stop(Ending.DRAIN)
+            else:
+                connection.close_if_idle()
+
+    async def _close_idle(self, after_s: float) -> None:
+        if after_s:
+            await asyncio.sleep(after_s)
+        self.keeps_idle = False
+        for connection in list(self._connections):
+            connection.close_if_idle()
+
+    async def _end_spread(self, exchanges: Sequence[Exchange], ending: Ending, window_s: float) -> None:
+        """End streams one after another, the first now; in good time before the window's end."""
+        began = self.clock()
+        for number, exchange in enumerate(exchanges):
+            wait_s = began + window_s * SPREAD * number / len(exchanges) - self.clock()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            exchange.end_soon(ending)
 
     async def _wait_closed(self, timeout_s: float) -> None:
         try:
@@ -192,7 +255,21 @@ class Gateway:
         self._slots[slot.CONNECTIONS_OPEN] -= 1
         if self._listener is not None:
             self._listener.connection_closed()
-        if not self._connections:
+        self._note_closed()
+
+    def detach(self, exchange: Exchange) -> None:
+        """Remember an exchange whose client has left and whose upstream may finish."""
+        self.detached.add(exchange)
+        self._all_closed.clear()
+
+    def detached_ended(self, exchange: Exchange) -> None:
+        """Forget it again: it has ended."""
+        if exchange in self.detached:
+            self.detached.discard(exchange)
+            self._note_closed()
+
+    def _note_closed(self) -> None:
+        if not (self._connections or self.detached):
             self._all_closed.set()
 
     def request_begun(self) -> None:
@@ -200,62 +277,21 @@ class Gateway:
         self._slots[slot.REQUESTS] += 1
 
     def response_begun(self, exchange: Exchange) -> None:
-        """Count a response, and if it is an event stream, note that it is open."""
-        self._slots[slot.RESPONSES[min(max(exchange.status // 100, 1), 5)]] += 1
-        if exchange.is_event_stream:
-            self._streams.add(exchange)
-            self._slots[slot.STREAMS_OPENED] += 1
-            self._slots[slot.STREAMS_OPEN] += 1
-            self._publish_soon()
-            if self.access_log.enabled:
-                self.access_log.write(record.opened(exchange, self.clock(), self._mask))
+        """Count a response."""
+        self.accounts.response_begun(exchange)
 
     def exchange_ended(self, exchange: Exchange) -> None:
         """Count and log an exchange that has ended."""
-        ending = exchange.ending
-        assert ending is not None
-        self._slots[slot.EXCHANGES_ENDED[ending]] += 1
-        self._publish(exchange)
-        self._publish_soon()
-        if exchange in self._streams:
-            self._streams.discard(exchange)
-            self._slots[slot.STREAMS_ENDED[ending]] += 1
-            self._slots[slot.STREAMS_OPEN] -= 1
-        if self.access_log.enabled:
-            self.access_log.write(record.ended(exchange, self.clock(), self._mask))
+        self.accounts.exchange_ended(exchange)
 
     def refused(self, peer: Peer, error: BadRequest) -> None:
         """Count and log what was no request."""
-        self._slots[slot.REQUESTS] += 1
-        self._slots[slot.RESPONSES[error.status // 100]] += 1
-        self._slots[slot.EXCHANGES_ENDED[Ending.REFUSED]] += 1
-        if self.access_log.enabled:
-            self.access_log.write(record.refused(self.next_id(), peer, error))
+        self.accounts.refused(self.next_id(), peer, error)
 
     def count_upload(self, count: int) -> None:
         """Count bytes of a request's body sent upstream."""
         self._slots[slot.UPSTREAM_REQUEST_BYTES] += count
 
-    # -- numbers of running streams and pools -------------------------------------------------------------------------------
 
-    def _publish_soon(self) -> None:
-        if self.wheel_slot == UNSCHEDULED:
-            self.wheel.schedule(self, self.clock() + PUBLISH_S)
-
-    def check_deadline(self, now: float) -> float | None:
-        """Add what running streams have relayed since the last time, and say what the pools hold."""
-        for exchange in self._streams:
-            self._publish(exchange)
-        usage = self.pools.usage
-        self._slots[slot.UPSTREAM_CONNECTIONS_OPEN] = usage.open
-        self._slots[slot.UPSTREAM_CONNECTIONS_OPENED] = usage.opened
-        self._slots[slot.UPSTREAM_CONNECTIONS_REUSED] = usage.reused
-        return now + PUBLISH_S if self._streams or usage.open else None
-
-    def _publish(self, exchange: Exchange) -> None:
-        relay = exchange.relay
-        if relay is not None:
-            self._slots[slot.EVENTS] += relay.events - exchange.published_events
-            self._slots[slot.BYTES_TO_CLIENTS] += relay.bytes_sent - exchange.published_bytes
-            exchange.published_events = relay.events
-            exchange.published_bytes = relay.bytes_sent
+def _is_served(change: Change) -> bool:
+    return change.value is not None and change.value.get("status", 1) != 0

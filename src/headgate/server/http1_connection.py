@@ -17,13 +17,12 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, cast
 
 from headgate.server.answers import refusal
-from headgate.server.body_framing import BodyFraming, choose_framing, drop, is_last, set_framing_fields
-from headgate.server.endpoint import peer_of, reset
+from headgate.server.body_framing import is_last
+from headgate.server.endpoint import peer_of
 from headgate.server.exchange import Exchange
+from headgate.server.response_writer import ResponseWriter
 from headgate.stream.ending import Ending
 from headgate.timer_wheel import UNSCHEDULED
-from headgate.wire import response_head
-from headgate.wire.chunked import LAST_CHUNK
 from headgate.wire.request import Request, ResponseHead
 from headgate.wire.request_head import BadRequest
 from headgate.wire.request_reader import RequestReader
@@ -37,8 +36,6 @@ HELD_BYTES = 64 * 1024
 """How much of a body or of pipelined requests is read ahead of being wanted."""
 WRITE_BUFFER_BYTES = 64 * 1024
 """How much waits for a client before its upstream is paused; one read of the upstream may come on top."""
-JOIN_BYTES = 16 * 1024
-"""Up to this size a chunk is copied into one piece with its framing; beyond, the parts are written one by one."""
 LINGER_S = 5.0
 LINGER_BYTES = 1024 * 1024
 
@@ -63,17 +60,16 @@ class Http1Connection(asyncio.Protocol):
     __slots__ = (
         "_deadline",
         "_exchange",
-        "_framing",
         "_gateway",
         "_in_head",
         "_is_blocked",
         "_keep_alive",
         "_linger_bytes",
         "_moved_at",
-        "_reset_when_flushed",
         "_state",
         "_unsent_bytes",
         "_watched",
+        "_writer",
         "peer",
         "reader",
         "transport",
@@ -84,12 +80,10 @@ class Http1Connection(asyncio.Protocol):
         self._gateway = gateway
         self._state = State.HEAD
         self._exchange: Exchange | None = None
-        self._framing = BodyFraming.NONE
         self._keep_alive = False
         self._in_head = False
         self._is_blocked = False
         self._watched: int | None = None  # the descriptor, while reading is paused
-        self._reset_when_flushed = False
         self._linger_bytes = 0
         self._unsent_bytes = 0
         self._moved_at = 0.0
@@ -102,6 +96,7 @@ class Http1Connection(asyncio.Protocol):
         """Begin to wait for a head."""
         transport = cast("asyncio.Transport", transport)  # uvloop's is one in all but ancestry
         self.transport = transport
+        self._writer = ResponseWriter(transport, self._gateway.loop)
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
         self.peer = peer_of(transport)
         self.reader = RequestReader(self.peer, self._gateway.limits)
@@ -111,6 +106,7 @@ class Http1Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- however it went, the client is gone
         """Let go of everything."""
         self._state = State.CLOSED
+        self._gateway.wheel.cancel(self)
         self._watch_peer(None)
         self._client_gone()
         self._gateway.connection_closed(self)
@@ -138,6 +134,7 @@ class Http1Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Hear that the client takes no more."""
         self._is_blocked = True
+        self._set_user_timeout(0.0)  # it has send_timeout_s, which may be more
         if self._exchange is not None:
             self._exchange.client_blocked()
             self._watch_flush()
@@ -145,10 +142,8 @@ class Http1Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Hear that the client takes bytes again."""
         self._is_blocked = False
-        if self._reset_when_flushed:
-            self._reset_when_flushed = False
-            reset(self.transport)
-        elif self._exchange is not None:
+        self._set_user_timeout(self._gateway.liveness.user_timeout_s)
+        if self._exchange is not None:
             self._exchange.client_ready()
         elif self._state is State.HEAD:
             self._wait(self._gateway.settings.http.keepalive_timeout_s)
@@ -173,7 +168,7 @@ class Http1Connection(asyncio.Protocol):
     def _start(self, request: Request) -> None:
         self._state = State.EXCHANGE
         self._in_head = False
-        self._keep_alive = request.keep_alive and not self._gateway.is_stopping
+        self._keep_alive = request.keep_alive
         self._gateway.request_begun()
         self._exchange = Exchange(self._gateway, self, request)
         self._exchange.start()
@@ -237,53 +232,37 @@ class Http1Connection(asyncio.Protocol):
     def send_interim(self, head: ResponseHead) -> None:
         """Send a 1xx head, if the client's version has those (RFC 9110 §15.2)."""
         if self._minor_version:
-            self.transport.write(response_head.encode(head.status, head.reason, head.headers))
+            self._writer.send_bare_head(head)
 
     def send_head(self, head: ResponseHead, content_length: int | None, *, has_body: bool) -> None:
         """Send the final head with the framing that fits the client; ``content_length`` None = not known."""
         minor_version = self._minor_version
-        self._framing = choose_framing(content_length, has_body=has_body, minor_version=minor_version)
-        if is_last(self._framing, head.headers) or not (self._exchange is None or self._exchange.upload.settle()):
+        framing = self._writer.choose_framing(content_length, has_body=has_body, minor_version=minor_version)
+        is_settled = self._exchange is None or self._exchange.upload.settle()
+        if self._gateway.is_stopping or is_last(framing, head.headers) or not is_settled:
             self._keep_alive = False
-        set_framing_fields(
-            head.headers,
-            self._framing,
-            content_length,
-            status=head.status,
-            minor_version=minor_version,
-            keep_alive=self._keep_alive,
-        )
-        self.transport.write(response_head.encode(head.status, head.reason, head.headers))
+        self._writer.send_head(head, content_length, minor_version=minor_version, keep_alive=self._keep_alive)
 
     @property
     def piece_sender(self) -> Callable[[bytes], None]:
         """What sends body bytes in the framing of the head that is out."""
-        if self._framing is BodyFraming.CHUNKED:
-            return self._send_chunk
-        return drop if self._framing is BodyFraming.NONE else self.transport.write
+        return self._writer.piece_sender
 
     @property
     def chunk_passer(self) -> Callable[[bytes], None] | None:
         """What sends chunks that are framed already, where the response is chunked."""
-        return self.transport.write if self._framing is BodyFraming.CHUNKED else None
+        return self._writer.chunk_passer
 
     def send_piece(self, piece: bytes) -> None:
         """Send body bytes in the response's framing."""
         self.piece_sender(piece)
 
-    def _send_chunk(self, piece: bytes) -> None:
-        if len(piece) <= JOIN_BYTES:
-            self.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-        else:
-            self.transport.writelines((b"%x\r\n" % len(piece), piece, b"\r\n"))
-
     def end_body(self) -> None:
         """End the response properly and go on to the next request, or close."""
         exchange, self._exchange = self._exchange, None
-        if self._framing is BodyFraming.CHUNKED:
-            self.transport.write(LAST_CHUNK)
+        self._writer.end_body()
         is_whole = exchange is None or exchange.upload.is_whole
-        if not self._keep_alive or not is_whole or self._gateway.is_stopping:
+        if not (self._keep_alive and is_whole and self._gateway.keeps_idle):
             self._linger(is_whole=is_whole)
             return
         self._state = State.HEAD
@@ -295,19 +274,13 @@ class Http1Connection(asyncio.Protocol):
         """End so that the client can tell: FIN without the last chunk or the full length, RST where FIN means complete."""
         self._exchange = None
         self._state = State.LINGERING
-        if self._framing is BodyFraming.CLOSE:
-            self.transport.set_write_buffer_limits(high=0)
-            self._reset_when_flushed = self.transport.get_write_buffer_size() > 0
-            if not self._reset_when_flushed:
-                reset(self.transport)
-        else:
-            self.transport.close()
+        self._writer.break_body()
         self._watch_flush()
 
     def send_tunnel_head(self, head: ResponseHead) -> bytes:
         """Send a 101 and stop being HTTP until :meth:`tunnel_ended`; give what the client said in the new protocol."""
         self._state = State.TUNNEL
-        self.transport.write(response_head.encode(head.status, head.reason, head.headers))
+        self._writer.send_bare_head(head)
         self._set_reading(True)
         return self.reader.take_held()
 
@@ -315,12 +288,12 @@ class Http1Connection(asyncio.Protocol):
         """Hear that the transport is closed."""
         self._state = State.CLOSED
         self._exchange = None
+        self._gateway.wheel.cancel(self)
         self._gateway.connection_closed(self)
 
     def close_if_idle(self) -> None:
-        """Close between two requests; a request under way is the last one."""
-        self._keep_alive = False
-        if self._state is State.HEAD:
+        """Close between two requests; one whose head is on its way still has its time."""
+        if self._state is State.HEAD and not self._in_head:
             self._close()
 
     @property
@@ -388,6 +361,10 @@ class Http1Connection(asyncio.Protocol):
         if not self.transport.is_closing():
             self.transport.write_eof()
         self._watch_flush()
+
+    def _set_user_timeout(self, timeout_s: float) -> None:
+        if not self.transport.is_closing():
+            self._gateway.liveness.set_user_timeout(self.transport.get_extra_info("socket"), timeout_s)
 
     def _client_left(self) -> None:
         self.transport.abort()

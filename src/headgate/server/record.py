@@ -1,7 +1,7 @@
 """What is written down of an exchange: its variables and its access log records.
 
-A stream has one record when it opens and one when it ends, anything else one when it ends. Seconds are counted from
-the arrival of the request's head.
+A stream has one record when it opens and one when it ends, and more between them where ``streams.progress_s`` asks for
+it; anything else has one when it ends. Seconds are counted from the arrival of the request's head.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from headgate.wire.request_head import BadRequest
 
 if TYPE_CHECKING:
     from headgate.server.exchange import Exchange
+    from headgate.stream.relay import Relay
 
 
 def variable(exchange: Exchange, name: str) -> bytes | None:
@@ -45,27 +46,28 @@ def opened(exchange: Exchange, now: float, mask: Collection[str]) -> dict[str, o
     return {"event": "stream_opened", **_request(exchange, mask), "head_s": round(now - exchange.started, 6)}
 
 
+def progress(exchange: Exchange, now: float, mask: Collection[str]) -> dict[str, object]:
+    """Give the record of a stream that runs on: what :func:`ended` says, as far as it is known."""
+    return {"event": "stream_progress", **_request(exchange, mask), **_measures(exchange, now)}
+
+
 def ended(exchange: Exchange, now: float, mask: Collection[str]) -> dict[str, object]:
     """Give the record of an exchange that has ended."""
-    relay, tunnel = exchange.relay, exchange.tunnel
-    sent_bytes = relay.bytes_sent if relay is not None else exchange.answer_bytes
     found: dict[str, object] = {
-        "event": "stream_ended" if exchange.is_event_stream else "request_ended",
+        "event": "stream_ended" if exchange.is_stream else "request_ended",
         **_request(exchange, mask),
-        "bytes": tunnel.bytes_down if tunnel is not None else sent_bytes,
-        "duration_s": round(now - exchange.started, 6),
+        **_measures(exchange, now),
         "ending": exchange.ending.value if exchange.ending is not None else None,
     }
-    if relay is not None and relay.first_piece_at:
-        found["first_byte_s"] = round(relay.first_piece_at - exchange.started, 6)
-    if exchange.is_event_stream and relay is not None and relay.is_event_stream:
-        found["events"] = relay.events
-        if relay.first_event_at:
-            found["first_event_s"] = round(relay.first_event_at - exchange.started, 6)
     if exchange.error is not None:
         found["error"] = exchange.error.code
         found["detail"] = exchange.error.detail
     return found
+
+
+def blocked_s(relay: Relay, now: float) -> float:
+    """Give how long the client has taken nothing though there was something, in seconds."""
+    return relay.blocked_s + (now - relay.blocked_since if relay.blocked_since and relay.ending is None else 0.0)
 
 
 def refused(exchange_id: str, peer: Peer, error: BadRequest) -> dict[str, object]:
@@ -94,3 +96,31 @@ def _request(exchange: Exchange, mask: Collection[str]) -> dict[str, object]:
         "status": exchange.status,
         "upstream": exchange.target.address if exchange.target is not None else None,
     }
+
+
+def _measures(exchange: Exchange, now: float) -> dict[str, object]:
+    """Give what has passed so far."""
+    relay, tunnel = exchange.relay, exchange.tunnel
+    sent_bytes = relay.bytes_sent if relay is not None else exchange.answer_bytes
+    found: dict[str, object] = {
+        "bytes": tunnel.bytes_down if tunnel is not None else sent_bytes,
+        "duration_s": round(now - exchange.started, 6),
+    }
+    if relay is not None and relay.first_piece_at:
+        found["first_byte_s"] = round(relay.first_piece_at - exchange.started, 6)
+    if exchange.is_stream and relay is not None:
+        found |= _stream_measures(relay, exchange.started, now)
+    return found
+
+
+def _stream_measures(relay: Relay, started: float, now: float) -> dict[str, object]:
+    found: dict[str, object] = {"keepalives": relay.keepalives}
+    if relay.is_event_stream:
+        found["events"] = relay.events
+        if relay.first_event_at:
+            found["first_event_s"] = round(relay.first_event_at - started, 6)
+    if blocked := round(blocked_s(relay, now), 6):
+        found["blocked_s"] = blocked
+    if relay.untouched is not None:
+        found["untouched"] = relay.untouched
+    return found

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from headgate.errors import GatewayError
-from headgate.plugins.api import Chain, Exchange
+from headgate.plugins.api import Chain
 from headgate.server.answers import SERVER
-from headgate.stream.relay import Downstream, EventsRelay, EventStreamRelay, OnEnd, Relay, Source
-from headgate.upstream.http1_client import BodyReceiver
+from headgate.server.upstream_head import asks_for_events
+from headgate.stream.event_stream_relay import EventStreamRelay, StreamSettings
+from headgate.stream.events_relay import EventsRelay
+from headgate.stream.relay import Downstream, Relay, Source
+from headgate.stream.stream_clock import StreamClock
+from headgate.upstream.receivers import BodyReceiver
 from headgate.wire.headers import Headers
-from headgate.wire.media_type import is_event_stream
-from headgate.wire.request import ResponseHead
+from headgate.wire.media_type import is_event_stream, is_stream_type
+from headgate.wire.request import Request, ResponseHead
+
+if TYPE_CHECKING:
+    from headgate.server.exchange import Exchange
+    from headgate.server.gateway import Gateway
 
 _NOT_PASSED_ON = frozenset({b"content-length", b"x-pad", b"server"})
 
@@ -55,28 +64,75 @@ def fit_body(method: bytes, status: int, content_length: int | None, *, has_body
     return (content_length, True) if has_body else (0, True)
 
 
+def is_stream(request: Request, head: ResponseHead, content_length: int | None) -> bool:
+    """Say whether a response is a stream: by its media type, or because one was asked for and its end is not known.
+
+    A stream has a place in the stream table, its records and metrics, and no read timeout that was not configured.
+    """
+    if is_stream_type(head.headers.get(b"content-type")):
+        return True
+    return content_length is None and head.status == 200 and asks_for_events(request)
+
+
+def is_peeked(request: Request, head: ResponseHead, *, has_body: bool) -> bool:
+    """Say whether a head may be held back to look into its stream: a 200 with events that can be read."""
+    return (
+        has_body
+        and head.status == 200
+        and request.method != b"HEAD"
+        and is_event_stream(head.headers.get(b"content-type"))
+        and b"content-encoding" not in head.headers
+    )
+
+
 def make_relay(
     exchange: Exchange,
-    chains: Sequence[Chain],
+    gateway: Gateway,
     downstream: Downstream,
     source: Source,
     head: ResponseHead,
-    *,
-    clock: Callable[[], float],
-    on_end: OnEnd,
+    content_length: int | None,
 ) -> Relay:
-    """Give the relay that does no more than this response needs.
+    """Give the relay that does no more than this response needs; ``content_length`` is the upstream's.
 
     Events are counted, and shown to event plugins, on event streams whose content is not encoded.
     """
+    chains, policy, clock, on_end = exchange.chains, exchange.stream_policy, gateway.clock, exchange.finish
     transforms = tuple(partial(phase, exchange) for chain in chains for phase in chain.on_chunk)
-    readable = is_event_stream(head.headers.get(b"content-type")) and b"content-encoding" not in head.headers
-    if not readable:
-        return Relay(downstream, source, clock=clock, on_end=on_end, transforms=transforms)
+    is_encoded = b"content-encoding" in head.headers
+    if is_encoded or not is_event_stream(head.headers.get(b"content-type")):
+        untouched = "encoded" if is_encoded else "type"
+        return Relay(downstream, source, clock=clock, on_end=on_end, transforms=transforms, untouched=untouched)
     handlers = tuple(partial(phase, exchange) for chain in chains for phase in chain.on_event)
-    if handlers:
-        return EventsRelay(downstream, source, clock=clock, on_end=on_end, transforms=transforms, handlers=handlers)
-    return EventStreamRelay(downstream, source, clock=clock, on_end=on_end, transforms=transforms)
+    settings = StreamSettings(
+        policy=policy,
+        gaps=gateway.accounts.gaps,
+        stream_id=exchange.id,
+        untouched=_why_untouched(exchange.request, head, content_length),
+    )
+    if handlers or policy.terminal_event is not None:
+        return EventsRelay(
+            downstream, source, settings, clock=clock, on_end=on_end, transforms=transforms, handlers=handlers
+        )
+    return EventStreamRelay(downstream, source, settings, clock=clock, on_end=on_end, transforms=transforms)
+
+
+def _why_untouched(request: Request, head: ResponseHead, content_length: int | None) -> str | None:
+    """Say why nothing of our own may be written into an event stream, None where it may."""
+    if request.method == b"HEAD":
+        return "head"
+    if head.status != 200:
+        return "status"
+    return "sized" if content_length is not None else None
+
+
+def make_clock(relay: Relay, gateway: Gateway, *, asked_at: float) -> StreamClock | None:
+    """Give the running clocks of an event stream; ``asked_at``: when its upstream had the whole request."""
+    if not isinstance(relay, EventStreamRelay) or relay.ending is not None:
+        return None
+    clock = StreamClock(relay, gateway.wheel, asked_at=asked_at, now=gateway.clock())
+    clock.start()
+    return clock
 
 
 def receiver_of(relay: Relay, chains: Sequence[Chain], on_defect: Callable[[Exception], None]) -> BodyReceiver:

@@ -32,9 +32,13 @@ class Tries:
 
     def may_go_on(self, error: GatewayError, upstream: Upstream, method: bytes, *, now: float) -> bool:
         """Say whether, after ``error``, another target may be tried; the body must not have been sent."""
-        if not error.retryable or len(self._seen) >= upstream.tries:
+        if not error.retryable or (method in NOT_REPEATED and error.code not in _BEFORE_SENDING):
             return False
-        if method in NOT_REPEATED and error.code not in _BEFORE_SENDING:
+        return self.has_another(upstream, now=now)
+
+    def has_another(self, upstream: Upstream, *, now: float) -> bool:
+        """Say whether there is a target left, and time to try it."""
+        if len(self._seen) >= upstream.tries:
             return False
         return not upstream.retry_timeout_s or now - self._began < upstream.retry_timeout_s
 

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class Upload:
-    """``is_used``: body bytes went to a target, so that the request cannot go to another. ``is_whole``: all of it was read."""
+    """``is_used``: body bytes went to a target and were not kept, so that the request cannot go to another.
+
+    ``is_whole``: all of it was read. ``sent_bytes``: how many went to targets.
+    """
 
     __slots__ = (
         "_client",
@@ -36,10 +39,13 @@ class Upload:
         "_held_bytes",
         "_is_paused",
         "_is_wanted",
+        "_kept",
+        "_kept_bytes",
         "_read_at",
         "_reader",
         "is_used",
         "is_whole",
+        "sent_bytes",
     )
 
     def __init__(self, connection: Http1Connection, request: Request, gateway: Gateway) -> None:
@@ -52,8 +58,11 @@ class Upload:
         self._form_read: asyncio.Future[None] | None = None
         self._is_wanted = False
         self._is_paused = False
+        self._kept: list[bytes] | None = None  # what went to a target and could go to another
+        self._kept_bytes = 0
         self._read_at = 0.0
         self.is_used = False
+        self.sent_bytes = 0
         self.is_whole = not request.has_body
         if self.is_whole:
             self._reader.next()  # its END
@@ -67,11 +76,25 @@ class Upload:
         body = b"".join(self._held)[:MAX_FORM_BYTES]
         return parse_form(request.headers.get(b"content-type"), body)
 
+    def keep(self, max_bytes: int) -> None:
+        """Keep a body of up to ``max_bytes`` as it goes out, so that it can be sent to another target."""
+        self._kept = []
+        self._kept_bytes = max_bytes
+
+    def keep_no_longer(self) -> None:
+        """Let go of what was kept: the request goes to no other target."""
+        self._kept = None
+        self.is_used = bool(self.sent_bytes)
+
     def begin(self, client: Http1Client) -> None:
-        """Send to ``client`` what is held, and what comes as it comes."""
+        """Send to ``client`` what is kept and held, and what comes as it comes."""
         self._client = client
         self._is_paused = False
         held, self._held, self._held_bytes = self._held, [], 0
+        if self._kept:
+            kept, self._kept = self._kept, []
+            self._kept_bytes += sum(map(len, kept))
+            held = kept + held
         for piece in held:
             self._take(piece)
         if self.is_whole:
@@ -153,7 +176,8 @@ class Upload:
 
     def _take(self, piece: bytes) -> None:
         if self._client is not None:
-            self.is_used = True
+            self._keep(piece)
+            self.sent_bytes += len(piece)
             self._gateway.count_upload(len(piece))
             self._client.send_piece(piece)
             return
@@ -162,6 +186,14 @@ class Upload:
         if self._held_bytes >= MAX_FORM_BYTES:
             self._is_paused = True
             self._form_is_read()
+
+    def _keep(self, piece: bytes) -> None:
+        if self._kept is not None and len(piece) <= self._kept_bytes:
+            self._kept.append(piece)
+            self._kept_bytes -= len(piece)
+        else:
+            self._kept = None
+            self.is_used = True
 
     def _end(self) -> None:
         self.is_whole = True

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import re
+from typing import TYPE_CHECKING
+
 from headgate.server.plan import Plan
 from headgate.upstream.http1_client import Outgoing
 from headgate.upstream.target import Target
 from headgate.upstream.upstream import DEFAULT_READ_TIMEOUT_S, PassHost, Upstream
 from headgate.wire.request import Request, UpstreamRequest
 
+if TYPE_CHECKING:
+    from headgate.server.exchange import Exchange
+
+_NO_WEIGHT = re.compile(rb"q=0(?:\.0*)?")
 _SET_HERE = frozenset({b"host", b"expect", b"content-length"})
 
 
@@ -21,23 +29,49 @@ def start(request: Request) -> UpstreamRequest:
     return UpstreamRequest(request.method, request.target, headers)
 
 
-def make(
-    request: Request, outgoing: UpstreamRequest, plan: Plan, target: Target, read_timeout_s: float | None
-) -> Outgoing:
-    """Make what is sent to a target of ``plan``; ``read_timeout_s`` goes before the plan's, None = none of its own."""
+def make(exchange: Exchange, outgoing: UpstreamRequest, plan: Plan, target: Target) -> Outgoing:
+    """Make what is sent to a target of ``plan``."""
     assert plan.upstream is not None
+    request = exchange.request
     host = choose_host(request, outgoing, plan.upstream, target)
     upgrade = upgrade_of(request) if plan.enable_websocket else None
-    timeout_s = plan.timeouts.read_s if read_timeout_s is None else read_timeout_s
     return Outgoing(
         encode(request, outgoing, host, upgrade=upgrade),
         has_body=request.has_body,
         chunked=request.chunked,
         no_response_body=outgoing.method == b"HEAD",
         wants_upgrade=upgrade is not None,
-        read_timeout_s=DEFAULT_READ_TIMEOUT_S if timeout_s is None else timeout_s,
+        read_timeout_s=exchange.stream_policy.first_event_s if waits_for_event(exchange) else head_timeout_s(exchange),
         send_timeout_s=plan.timeouts.send_s,
     )
+
+
+def waits_for_event(exchange: Exchange) -> bool:
+    """Say whether ``first_event_s`` is what limits the wait for the head: a stream was asked for, and nothing is shorter.
+
+    Where it was not asked for by ``Accept``, what comes may be no stream, and the read timeout alone holds for the head.
+    """
+    first_s = exchange.stream_policy.first_event_s
+    return 0 < first_s < (head_timeout_s(exchange) or math.inf) and asks_for_events(exchange.request)
+
+
+def head_timeout_s(exchange: Exchange) -> float:
+    """Give the longest gap between two reads where no stream is asked for: a plugin's, the plan's or the default; 0 = no limit."""
+    timeout_s = exchange.read_timeout_s
+    if timeout_s is None and exchange.plan is not None:
+        timeout_s = exchange.plan.timeouts.read_s
+    return DEFAULT_READ_TIMEOUT_S if timeout_s is None else timeout_s
+
+
+def asks_for_events(request: Request) -> bool:
+    """Say whether the client accepts ``text/event-stream`` by name, with a weight above 0 (RFC 9110 §12.5.1)."""
+    accept = (request.headers.combined(b"accept") or b"").lower()
+    return b"text/event-stream" in accept and any(map(_takes_events, accept.split(b",")))
+
+
+def _takes_events(media_range: bytes) -> bool:
+    essence, *parameters = (part.strip(b" \t") for part in media_range.split(b";"))
+    return essence == b"text/event-stream" and not any(map(_NO_WEIGHT.fullmatch, parameters))
 
 
 def stream_read_timeout_s(plan: Plan | None, own_s: float | None) -> float:

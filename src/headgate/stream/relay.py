@@ -1,9 +1,8 @@
-"""Body pieces from an upstream to a client: the path that every event takes.
+"""Body pieces from an upstream to a client: what any response's way has in common.
 
-One read of the upstream makes one write to the client. Nothing is held back (an event plugin holds at most the event
-that is not yet whole), nothing is awaited, and nothing is allocated per event but the bytes that are sent. A client
-that takes no more pauses the reading of the upstream, so that a stream's memory is what one read brings plus the
-transports' own buffers.
+One read of the upstream makes one write to the client. Nothing is held back, nothing is awaited, and nothing is
+allocated per event but the bytes that are sent. A client that takes no more pauses the reading of the upstream, so that
+a stream's memory is what one read brings plus the transports' own buffers.
 
 A relay ends exactly once, with one :class:`~headgate.stream.ending.Ending`, whoever ends it, and does not touch its
 source from then on: the connection may serve another exchange already. A plugin that raises ends it.
@@ -16,7 +15,6 @@ from typing import Protocol
 
 from headgate.errors import GatewayError
 from headgate.stream.ending import Ending
-from headgate.wire.sse import EventCounter, EventCutter, RawEvent
 
 
 class Downstream(Protocol):
@@ -33,7 +31,9 @@ class Downstream(Protocol):
 
 
 class Source(Protocol):
-    """The upstream's side."""
+    """The upstream's side. ``last_read``: when bytes came last, in the relay's clock."""
+
+    last_read: float
 
     def pause_reading(self) -> None:
         """Read no more for now."""
@@ -46,6 +46,7 @@ class Source(Protocol):
 
 
 OnEnd = Callable[[Ending], None]
+Transform = Callable[[bytes], bytes]
 
 _ENDINGS = {
     "upstream_eof": Ending.UPSTREAM_EOF,
@@ -54,13 +55,21 @@ _ENDINGS = {
     "send_timeout": Ending.UPSTREAM_STALL,
     "protocol_error": Ending.UPSTREAM_PROTOCOL_ERROR,
 }
-_BY_UPSTREAM = frozenset({Ending.COMPLETE, Ending.UPSTREAM_RESET, *_ENDINGS.values()})
+BY_UPSTREAM = frozenset({Ending.COMPLETE, Ending.UPSTREAM_RESET, *_ENDINGS.values()})
+"""Ends after which what is held back goes to the client still."""
+
+
+def drop(piece: bytes) -> None:
+    """Send nothing."""
 
 
 class Relay:
     """Bytes of any response, counted. ``transforms`` are the route's ``on_chunk`` methods, bound to the exchange.
 
-    ``clock`` gives seconds; ``first_piece_at`` and ``first_event_at`` are its readings, 0 until there was one.
+    ``clock`` gives seconds; ``first_piece_at``, ``first_event_at`` and ``last_event_at`` are its readings, 0 until there
+    was one. ``blocked_s`` is how long the client took nothing though there was something, up to the last time that it
+    took bytes again; ``blocked_since`` is 0 while it takes them. ``is_detached``: the client has left, and the upstream
+    may finish for nobody. ``untouched``: why nothing of headgate's own may be written into the body, None = it may.
     """
 
     __slots__ = (
@@ -71,11 +80,18 @@ class Relay:
         "_send",
         "_source",
         "_transforms",
+        "blocked_s",
+        "blocked_since",
         "bytes_sent",
+        "due_ending",
         "ending",
         "events",
         "first_event_at",
         "first_piece_at",
+        "is_detached",
+        "keepalives",
+        "last_event_at",
+        "untouched",
     )
 
     is_event_stream = False
@@ -87,9 +103,11 @@ class Relay:
         *,
         clock: Callable[[], float],
         on_end: OnEnd,
-        transforms: tuple[Callable[[bytes], bytes], ...] = (),
+        transforms: tuple[Transform, ...] = (),
+        untouched: str | None = "type",
     ) -> None:
         self._downstream = downstream
+        self.untouched = untouched
         self._send: Callable[[bytes], None] = downstream.send_piece
         self._pass_chunk: Callable[[bytes], None] | None = None
         self._source = source
@@ -98,8 +116,14 @@ class Relay:
         self._transforms = transforms
         self.bytes_sent = 0
         self.events = 0
+        self.keepalives = 0
         self.first_piece_at = 0.0
         self.first_event_at = 0.0
+        self.last_event_at = 0.0
+        self.blocked_since = 0.0
+        self.blocked_s = 0.0
+        self.is_detached = False
+        self.due_ending: Ending | None = None
         self.ending: Ending | None = None
 
     def send_by(self, send: Callable[[bytes], None], pass_chunk: Callable[[bytes], None] | None = None) -> None:
@@ -119,7 +143,7 @@ class Relay:
             self.first_piece_at = self._clock()
         if self._transforms:
             piece = self._transform(piece)
-        if piece:
+        if piece and not self.is_detached:
             self.bytes_sent += len(piece)
             self._send(piece)
 
@@ -154,19 +178,42 @@ class Relay:
 
     def client_blocked(self) -> None:
         """Read no more of the upstream while the client takes nothing."""
-        if self.ending is None:
+        if self.ending is None and not self.is_detached:
+            self.blocked_since = self._clock()
             self._source.pause_reading()
 
     def client_ready(self) -> None:
-        """Read on."""
+        """Read on; no clock is charged with the time between."""
         if self.ending is None:
+            if self.blocked_since:
+                waited_s = self._clock() - self.blocked_since
+                self.blocked_s += waited_s
+                self.blocked_since = 0.0
+                if self.last_event_at:
+                    self.last_event_at += waited_s
             self._source.resume_reading()
+
+    def detach(self) -> None:
+        """Let the upstream finish though the client has left: what it sends is dropped."""
+        self.is_detached = True
+        self._send = drop
+        self._pass_chunk = None
+        self.client_ready()
+
+    # -- from headgate ----------------------------------------------------------------------------------------------------
 
     def stop(self, ending: Ending) -> None:
         """End for a reason that lies outside the upstream: its connection is closed at once."""
         if self.ending is None:
             self._source.abort()
             self._end(ending)
+
+    def end_soon(self, ending: Ending) -> None:
+        """End as soon as no event is cut by it; the first of two reasons counts. An upstream that may finish may do so."""
+        if self.due_ending is None and self.ending is None and not self.is_detached:
+            self.due_ending = ending
+            if self.at_boundary:
+                self.stop(ending)
 
     @property
     def at_boundary(self) -> bool:
@@ -179,131 +226,40 @@ class Relay:
         return bool(self._transforms)
 
     def _end(self, ending: Ending) -> None:
+        if self.ending is None:
+            ending = Ending.CLIENT_GONE if self.is_detached else self._judge(ending)
+            self._close(ending, self._rest(ending) if ending in BY_UPSTREAM else b"")
+
+    def _close(self, ending: Ending, rest: bytes) -> None:
         if self.ending is not None:
-            return
-        rest = self._rest() if ending in _BY_UPSTREAM else b""
+            return  # a plugin that was shown the rest has ended it
         self.ending = ending
+        if self.blocked_since:
+            self.blocked_s += self._clock() - self.blocked_since
         if rest:
-            self.bytes_sent += len(rest)
-            self._send(rest)
+            self._pass_rest(rest)
         if ending is Ending.COMPLETE:
             self._downstream.end_body()
         elif ending is not Ending.CLIENT_GONE:
-            self._downstream.break_body()
+            if not rest and self._say_farewell(ending):
+                self._downstream.end_body()
+            else:
+                self._downstream.break_body()
         self._on_end(ending)
 
-    def _rest(self) -> bytes:
+    def _judge(self, ending: Ending) -> Ending:
+        """Give the true reason of an end."""
+        return ending
+
+    def _rest(self, ending: Ending) -> bytes:  # noqa: ARG002 - for those that hold bytes back
         """Give what is held back and goes to the client when the upstream ends."""
         return b""
 
+    def _pass_rest(self, rest: bytes) -> None:
+        self.first_piece_at = self.first_piece_at or self._clock()
+        self.bytes_sent += len(rest)
+        self._send(rest)
 
-class EventStreamRelay(Relay):
-    """The bytes of an event stream, as they come, with its events counted."""
-
-    __slots__ = ("_count", "_counter")
-
-    is_event_stream = True
-
-    def __init__(
-        self,
-        downstream: Downstream,
-        source: Source,
-        *,
-        clock: Callable[[], float],
-        on_end: OnEnd,
-        transforms: tuple[Callable[[bytes], bytes], ...] = (),
-    ) -> None:
-        super().__init__(downstream, source, clock=clock, on_end=on_end, transforms=transforms)
-        self._counter = EventCounter()
-        self._count = self._counter.feed
-
-    def piece_received(self, piece: bytes) -> None:
-        """Pass one read's body bytes on."""
-        if self._transforms:
-            piece = self._transform(piece)
-        if not piece:
-            return
-        self._send(piece)
-        self.bytes_sent += len(piece)
-        self.events += self._count(piece)
-        if not self.first_event_at:
-            self._note_first()
-
-    def chunk_received(self, chunk: bytes, piece: bytes) -> None:
-        """Pass one read on that was exactly one chunk: as it is, if it can be."""
-        if self._pass_chunk is None:
-            self.piece_received(piece)
-            return
-        self._pass_chunk(chunk)
-        self.bytes_sent += len(piece)
-        self.events += self._count(piece)
-        if not self.first_event_at:
-            self._note_first()
-
-    def _note_first(self) -> None:
-        now = self._clock()
-        if not self.first_piece_at:
-            self.first_piece_at = now
-        if self.events:
-            self.first_event_at = now
-
-    @property
-    def at_boundary(self) -> bool:
-        """Whether the bytes so far end between two events."""
-        return self._counter.at_boundary
-
-
-class EventsRelay(EventStreamRelay):
-    """An event stream cut into events for the route's ``on_event`` methods; what they leave untouched keeps its bytes."""
-
-    __slots__ = ("_cutter", "_handlers")
-
-    def __init__(
-        self,
-        downstream: Downstream,
-        source: Source,
-        *,
-        clock: Callable[[], float],
-        on_end: OnEnd,
-        transforms: tuple[Callable[[bytes], bytes], ...] = (),
-        handlers: tuple[Callable[[RawEvent], bytes], ...],
-    ) -> None:
-        super().__init__(downstream, source, clock=clock, on_end=on_end, transforms=transforms)
-        self._cutter = EventCutter()
-        self._handlers = handlers
-
-    def piece_received(self, piece: bytes) -> None:
-        """Pass on the events that are whole; what is left waits for its end."""
-        if self._transforms:
-            piece = self._transform(piece)
-        out = b"".join(map(self._handle, self._cutter.feed(piece)))
-        if not out or self.ending is not None:
-            return
-        self._send(out)
-        self.bytes_sent += len(out)
-        self.events += self._count(out)
-        if not self.first_event_at:
-            self._note_first()
-
-    @property
-    def changes_length(self) -> bool:
-        """Whether the body may be longer or shorter than the upstream says."""
-        return True
-
-    def _handle(self, event: RawEvent) -> bytes:
-        try:
-            for handler in self._handlers:
-                raw = handler(event)
-                if raw is not event.raw:
-                    if not raw:
-                        return b""
-                    event = RawEvent(raw, fragment=event.fragment)
-        except Exception:
-            self.stop(Ending.GATEWAY_ERROR)
-            raise  # the loop reports it
-        return event.raw
-
-    def _rest(self) -> bytes:
-        """Give an unfinished event as the handlers leave it: a client that reads lines would see it too."""
-        rest = self._cutter.rest()
-        return self._handle(RawEvent(rest, fragment=True)) if rest else b""
+    def _say_farewell(self, ending: Ending) -> bool:  # noqa: ARG002 - for those that may
+        """Tell the client why its stream ends; True: and then close as if it were complete."""
+        return False

@@ -15,10 +15,11 @@ import asyncio
 import ssl
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from headgate.errors import GatewayError
 from headgate.timer_wheel import UNSCHEDULED, TimerWheel
+from headgate.upstream.receivers import BodyReceiver, HeadReceiver
 from headgate.upstream.response_reader import ResponseReader, failure
 from headgate.upstream.unread import take_unread
 from headgate.wire.chunked import LAST_CHUNK, SIZE_LINES, encode_chunk
@@ -63,44 +64,6 @@ class Outgoing:
     send_timeout_s: float = 0.0
 
 
-class HeadReceiver(Protocol):
-    """Whoever sent the request: it hears of everything up to the final head, and of the upload."""
-
-    def interim_received(self, head: ResponseHead) -> None:
-        """Hear a 1xx other than 100 and 101."""
-
-    def head_received(self, head: ResponseHead, content_length: int | None, *, has_body: bool) -> BodyReceiver:
-        """Hear the final head, end-to-end fields only; give whoever takes the body."""
-
-    def upgraded(self, head: ResponseHead, rest: bytes) -> None:
-        """Hear a 101 that was asked for; ``rest`` are the first bytes of the new protocol."""
-
-    def upstream_failed(self, error: GatewayError) -> None:
-        """Hear that there will be no head."""
-
-    def upload_blocked(self) -> None:
-        """Hear that the target takes no more body for now."""
-
-    def upload_ready(self) -> None:
-        """Hear that the target takes body again."""
-
-
-class BodyReceiver(Protocol):
-    """Whoever takes the response's body."""
-
-    def piece_received(self, piece: bytes) -> None:
-        """Take the body bytes of one read."""
-
-    def chunk_received(self, chunk: bytes, piece: bytes) -> None:
-        """Take a read that was exactly one chunk, as ``chunk`` with its framing and as the body bytes in it."""
-
-    def response_ended(self) -> None:
-        """Hear that the framing ended properly."""
-
-    def upstream_failed(self, error: GatewayError) -> None:
-        """Hear that the body will not be completed."""
-
-
 class Http1Client(asyncio.Protocol):
     """See the module. ``max_head_bytes`` bounds a response head with all interim heads before it."""
 
@@ -116,6 +79,7 @@ class Http1Client(asyncio.Protocol):
         "_state",
         "_uploading",
         "_wheel",
+        "asked_at",
         "clock",
         "idle_since",
         "last_read",
@@ -141,6 +105,7 @@ class Http1Client(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.read_timeout_s = 0.0
         self.last_read = 0.0
+        self.asked_at = 0.0
         self.idle_since = 0.0
         self.requests = 0
         self.wheel_slot = UNSCHEDULED
@@ -160,15 +125,18 @@ class Http1Client(asyncio.Protocol):
         self._head_receiver = receiver
         self._uploading = outgoing.has_body
         self._reader.start(no_body=outgoing.no_response_body)
+        if outgoing.has_body:
+            self._give_time(is_given=True)
         self.requests += 1
         self.set_read_timeout(outgoing.read_timeout_s)
+        self.asked_at = self.last_read
         self.transport.write(outgoing.head)
 
     def set_read_timeout(self, read_timeout_s: float) -> None:
         """Change the longest gap between two reads, from now on; 0 = none."""
         self.last_read = self.clock()
         self.read_timeout_s = read_timeout_s
-        if read_timeout_s:
+        if read_timeout_s and self._state in _SERVING:
             self._wheel.schedule(self, self.last_read + read_timeout_s)
 
     def send_piece(self, piece: bytes) -> None:
@@ -180,9 +148,14 @@ class Http1Client(asyncio.Protocol):
         """Say that the request's body is whole."""
         if self._uploading and self._outgoing is not None:
             self._uploading = False
-            self.last_read = self.clock()
+            self.asked_at = self.last_read = self.clock()
             if self.transport is not None and self._outgoing.chunked:
                 self.transport.write(LAST_CHUNK)
+
+    def hand_body_to(self, receiver: BodyReceiver) -> None:
+        """Tell somebody else of the rest of the body, if there is any."""
+        if self._state is State.BODY:
+            self._body_receiver = receiver
 
     def pause_reading(self) -> None:
         """Stop reading: the client takes no more. The read timeout rests meanwhile."""
@@ -218,8 +191,7 @@ class Http1Client(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what one read brought and hand it on as one piece."""
-        if self.read_timeout_s:
-            self.last_read = self.clock()
+        self.last_read = self.clock()
         reader = self._reader
         if reader.between_chunks and self._body_receiver is not None:
             size_line = SIZE_LINES[len(data)]
@@ -268,6 +240,7 @@ class Http1Client(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Hear that the target is slow to take the upload."""
         self._blocked_since = self.clock()
+        self._give_time(is_given=True)
         if self._head_receiver is not None:
             self._head_receiver.upload_blocked()
         if self._outgoing is not None and self._outgoing.send_timeout_s:
@@ -276,6 +249,7 @@ class Http1Client(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Hear that the target takes the upload again."""
         self._blocked_since = 0.0
+        self._give_time(is_given=self._state is State.WAITING)
         if self._head_receiver is not None:
             self._head_receiver.upload_ready()
 
@@ -311,6 +285,11 @@ class Http1Client(asyncio.Protocol):
         """Whether the request may go to another target: no byte of a response has been seen."""
         return self._state is State.WAITING and self._reader.is_untouched
 
+    def _give_time(self, *, is_given: bool) -> None:
+        """Let the target take the upload as slowly as its clocks allow: the kernel's would count that as a silence."""
+        if self.transport is not None and not self.transport.is_closing():
+            self._pool.watch_silence(self.transport, is_watched=not is_given)
+
     def _hand_on_heads(self, reader: ResponseReader) -> None:
         self._hand_on_interim(reader)
         head = reader.head
@@ -324,6 +303,8 @@ class Http1Client(asyncio.Protocol):
         else:
             assert self._head_receiver is not None
             self._state = State.BODY
+            if self._outgoing is not None and self._outgoing.has_body:
+                self._give_time(is_given=bool(self._blocked_since))
             head.headers = head.headers.without_hop_by_hop()
             receiver = self._head_receiver.head_received(head, reader.content_length, has_body=reader.has_body)
             if self._state in _SERVING:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from headgate.errors import GatewayError, Source
+from headgate.tcp_liveness import TcpLiveness
 from headgate.timer_wheel import TimerWheel
 from headgate.upstream.address_race import first_connected
 from headgate.upstream.http1_client import Http1Client
@@ -104,6 +105,8 @@ class Pool:
             raise
         if not client.is_usable:
             raise ConnectionResetError("closed as soon as it was made")
+        assert client.transport is not None
+        pools.liveness.watch(client.transport.get_extra_info("socket"))
         return client
 
     def _error(self, code: str, status: int, detail: str) -> GatewayError:
@@ -130,6 +133,12 @@ class Pool:
             return due
         client.abort()
         return None
+
+    def watch_silence(self, transport: asyncio.Transport, *, is_watched: bool) -> None:
+        """Have the kernel give up, or not give up, a connection whose target acknowledges nothing for too long."""
+        liveness = self._pools.liveness
+        timeout_s = liveness.user_timeout_s if is_watched else 0.0
+        liveness.set_user_timeout(transport.get_extra_info("socket"), timeout_s)
 
     def opened(self) -> None:
         """Count a connection that was made."""
@@ -172,7 +181,7 @@ class Pools:
     streams need.
     """
 
-    __slots__ = ("_pools", "connecting", "loop", "max_head_bytes", "max_open", "resolver", "usage", "wheel")
+    __slots__ = ("_pools", "connecting", "liveness", "loop", "max_head_bytes", "max_open", "resolver", "usage", "wheel")
 
     def __init__(
         self,
@@ -182,12 +191,14 @@ class Pools:
         *,
         max_head_bytes: int = 65536,
         max_open: int = 1 << 20,
+        liveness: TcpLiveness | None = None,
     ) -> None:
         self.loop = loop
         self.wheel = wheel
         self.resolver = resolver
         self.max_head_bytes = max_head_bytes
         self.max_open = max_open
+        self.liveness = liveness or TcpLiveness()
         self.connecting = 0
         self.usage = Usage()
         self._pools: WeakValueDictionary[tuple[Target, KeepAlive], Pool] = WeakValueDictionary()

@@ -11,14 +11,15 @@ reader              gives                                           used by
 =================== =============================================== ===============================
 
 Invariants, kept by property tests: the counter counts what the parser dispatches, the cutter loses and changes no
-byte, and none of them depends on how the bytes were cut into pieces. None does I/O or raises on any input.
+byte, and none of them depends on how the bytes were cut into pieces. None does I/O, and none raises on any input, but for a
+counter that was given a limit.
 """
 
 from __future__ import annotations
 
-from headgate.wire.sse_counter import EventCounter
+from headgate.wire.sse_counter import EventCounter, EventTooLarge
 from headgate.wire.sse_cutter import EventCutter
 from headgate.wire.sse_event import BOM, Event, RawEvent, encode_event
 from headgate.wire.sse_parser import EventParser
 
-__all__ = ["BOM", "Event", "EventCounter", "EventCutter", "EventParser", "RawEvent", "encode_event"]
+__all__ = ["BOM", "Event", "EventCounter", "EventCutter", "EventParser", "EventTooLarge", "RawEvent", "encode_event"]
