@@ -24,6 +24,7 @@ class Tail:
 
     def __init__(self) -> None:
         self.passed: asyncio.Queue[Passed | Exception] = asyncio.Queue()
+        self.is_stopping = asyncio.Event()
         self.closed = 0
 
     async def read(self) -> Passed:
@@ -181,6 +182,20 @@ def test_a_reader_that_leaves_ends_the_tail(is_reading: bool) -> None:
         it.reader_left.set()
         await it.response
         assert (it.tail.closed, it.is_complete) == (1, False)
+
+    play(scene)
+
+
+@pytest.mark.parametrize("is_reading", [True, False])
+def test_when_the_process_stops_a_reader_that_does_not_read_is_not_waited_for(is_reading: bool) -> None:
+    async def scene(it: Scene) -> None:
+        await it.wait_for(lambda: it.body == COMMENT)
+        if not is_reading:
+            it.reader_reads.clear()
+        it.tail.passed.put_nowait(TailBroken("stops"))
+        it.tail.is_stopping.set()
+        await it.response
+        assert (it.tail.closed, it.is_complete) == (1, is_reading)
 
     play(scene)
 

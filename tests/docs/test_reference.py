@@ -224,7 +224,7 @@ def test_every_command_is_there() -> None:
     assert sorted(headings(read_page("reference/command-line.md"))) == sorted(f"headgate {name}" for name in commands)
 
 
-@pytest.mark.parametrize("name", ["run", "check", "demo", "echo", "version"])
+@pytest.mark.parametrize("name", ["run", "reload", "drain", "check", "demo", "echo", "version"])
 def test_every_flag_is_there(name: str) -> None:
     command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]  # a group, as there are several
     flags = [flag for parameter in command.params for flag in parameter.opts if flag.startswith("-")]

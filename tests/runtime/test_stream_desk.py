@@ -295,6 +295,7 @@ def test_a_tail_breaks_with_its_worker_and_with_the_desk(how: str) -> None:
             desk.leave(worker.desk)
         else:
             desk.close()
+        assert tail.is_stopping.is_set() is (how == "close")
         assert await tail.read() == Passed([TailGap(1)], None)
         with pytest.raises(TailBroken, match="worker 2 \\(pid 1002\\) has gone" if how == "leave" else "stops"):
             await tail.read()

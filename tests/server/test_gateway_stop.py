@@ -197,10 +197,13 @@ def test_a_stream_that_begins_meanwhile_ends_within_the_window() -> None:
             client.get("/events")
             assert client.read_head().get(b"connection") == b"close"
             assert client.read_event().data == A
+            (exchange,) = gateway.call(lambda: list(gateway.gateway.streams.values()))
             assert retry_ms(client.read_rest())
             assert time.monotonic() - began >= window_s * SPREAD - 0.05
             assert other.read_response().status == 503
         assert gateway.ending(event="stream_ended") == "drain"
+        assert exchange.relay is not None
+        assert exchange.relay.due_ending == "drain"  # it was told in time, and not cut at the end
         assert gateway.counter("streams_draining") == 0
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.client import Client, get
 from tests.origin import Framing, Gate, Origin, Received, Wire
 from tests.running_gateway import RunningGateway, eventually
-from tests.server.dead_ends import closed_port
+from tests.server.dead_ends import blackhole, closed_port
 from tests.server.peeking import BAD, CHUNKED, ERROR, EVENT_STREAM, GOOD, peeking, peeks, streams
 from tests.server.policy_plugin import governed
 
@@ -199,6 +199,41 @@ def test_an_answer_in_the_middle_of_the_upload() -> None:
         client.send(b"56789")
         assert client.read_response().body == b"data: 10 %d\n\n" % sum(b"0123456789")
         assert bytes(good.request(0).body_so_far) == b"0123456789"
+
+
+def test_what_comes_of_the_body_while_the_next_target_is_looked_for_stands_behind_what_was_kept() -> None:
+    async def complain_early(received: Received, wire: Wire) -> None:
+        async for _ in received.pieces():
+            break
+        await wire.head(200, EVENT_STREAM, CHUNKED)
+        await wire.chunk(BAD)
+        await wire.gone()
+
+    timeout = {"connect": 1.0, "send": 5, "read": 5}
+    with Origin() as bad, Origin() as good, blackhole() as silent:
+        bad.on("/*", complain_early)
+        good.on("/*", say_length)
+        with (
+            governed(peeking(), bad, silent, good, timeout=timeout) as gateway,
+            Client(gateway.port) as client,
+        ):
+            client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123")
+            bad.closed(0)
+            client.send(b"456")
+            eventually(lambda: gateway.counter("upstream_request_bytes") == 4, "the start of the body")
+            client.send(b"789")
+            assert client.read_response().status == 200
+            assert bytes(good.request(0).body_so_far) == b"0123456789"
+
+
+def test_as_much_is_kept_for_each_target() -> None:
+    body = bytes(REQUEST_BYTES * 2 // 3)
+    with Origin() as one, Origin() as two, Origin() as good:
+        one.on("/*", read_and_complain)
+        two.on("/*", read_and_complain)
+        good.on("/*", say_length)
+        with governed(peeking(), one, two, good) as gateway:
+            assert request(gateway.port, post(body, chunked=False)).body == b"data: %d 0\n\n" % len(body)
 
 
 def test_a_client_is_told_to_go_on_once() -> None:

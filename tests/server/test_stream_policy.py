@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from typing import Any
@@ -109,17 +110,20 @@ def test_a_target_without_a_first_event_is_passed_over_for_the_next() -> None:
 def test_the_time_counts_from_the_whole_request() -> None:
     async def listen(received: Received, wire: Wire) -> None:
         await received.body()
-        await answer(received, wire)
+        await wire.head(200, EVENT_STREAM, CHUNKED)
+        await asyncio.sleep(0.3)
+        await wire.chunk(A)
+        await wire.last_chunk()
 
     with (
         Origin() as origin,
-        governed(StreamPolicy(first_event_s=1.0), origin) as gateway,
+        governed(StreamPolicy(first_event_s=2.0), origin) as gateway,
         Client(gateway.port) as client,
     ):
         origin.on("/*", listen)
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nContent-Length: 4\r\n\r\nhal")
         origin.request(0)
-        let_pass(1.5)
+        let_pass(2.2)
         client.send(b"f")
         assert client.read_response().body == A
 

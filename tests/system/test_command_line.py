@@ -187,12 +187,11 @@ class TestStore:
 
     def test_one_that_another_headgate_holds(self, tmp_path: Path) -> None:
         with Program(tmp_path) as other:
-            [holder] = other.children("control")
             done = headgate_command(tmp_path, "run", *ANYWHERE, "--data-dir", str(other.data_dir))
             check_refused(
                 done,
-                rf"control: data directory \S+ is in use by another headgate \(process {holder}\): "
-                "stop that one, or use another data_dir",
+                rf"data directory \S+ is in use by another headgate \(process {other.process.pid}\): "
+                "stop that one, or choose another with --data-dir",
             )
             assert other.put("routes/1", {"uri": "/", "upstream": {"nodes": {}}}).status == 201
 
@@ -285,7 +284,7 @@ class TestUsage:
     def test_help(self, tmp_path: Path, arguments: tuple[str, ...], status: int) -> None:
         done = headgate_command(tmp_path, *arguments)
         assert (done.status, done.err) == (status, [])
-        for command in ("run", "demo", "echo", "check", "version"):
+        for command in ("run", "reload", "drain", "streams", "demo", "echo", "check", "version"):
             assert re.search(rf"^\W*{command}  ", "\n".join(done.out), re.MULTILINE), command
 
     @pytest.mark.parametrize("program", [None, (str(Path(sys.executable).parent / "headgate"),)])

@@ -411,3 +411,26 @@ def test_streams_that_a_reload_has_left_to_drain_are_seen_and_ended_too(tmp_path
             events.finish()
             client.read_body()
         swarm.wait_ended()
+
+
+def test_a_reload_does_not_wait_for_the_reader_of_a_tail(tmp_path: Path) -> None:
+    async def flood(_: Received, wire: Wire) -> None:
+        await wire.head(200, EVENT_STREAM, (b"Transfer-Encoding", b"chunked"))
+        while True:
+            await wire.chunk(b"data: %s\n\n" % (b"x" * 50_000))
+
+    with Origin() as origin, Program(tmp_path) as program:
+        origin.on("/events", flood)
+        program.route("1", "/*", origin.address)
+        with Client(program.port) as client:
+            client.get("/events")
+            assert client.read_head().status == 200
+            with Tail(program, stream_id(program, "/events"), "?data=true") as tail:
+                # Its reader takes nothing from here on; once events are lost, all buffers on the way to it are full.
+                while not program.metric("headgate_tail_events_lost_total"):
+                    for _ in range(50):
+                        client.read_chunk()
+                program.process.send_signal(signal.SIGHUP)
+                program.wait_log("^reloaded")
+                assert listing(program)["total"] <= 1
+                assert tail.client.read_rest()

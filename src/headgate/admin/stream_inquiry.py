@@ -5,6 +5,7 @@ Invariant: every question is answered in bounded time; a worker that says nothin
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -72,7 +73,12 @@ class TailBroken(Exception):
 
 
 class LiveTail(Protocol):
-    """What passes on one stream, for one reader."""
+    """What passes on one stream, for one reader.
+
+    ``is_stopping`` is set when the process stops: a reader that does not read is not to be waited for.
+    """
+
+    is_stopping: asyncio.Event
 
     async def read(self) -> Passed:
         """Give what has passed since the last time, waiting for something; raises TailBroken. It may be cancelled."""

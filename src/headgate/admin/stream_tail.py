@@ -18,6 +18,8 @@ from headgate.wire.sse import encode_event
 
 KEEPALIVE_S = 15.0
 """Silence after which a comment is sent."""
+STOP_S = 0.25
+"""How long the last event may take to be sent when the process stops."""
 COMMENT = b":\n\n"
 
 
@@ -36,6 +38,7 @@ class TailResponse(Response):
         tasks = [
             asyncio.create_task(self._send_all(send), name="tail"),
             asyncio.create_task(_wait_gone(receive), name="tail-reader"),
+            asyncio.create_task(self._wait_stopped(), name="tail-stop"),
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -54,6 +57,10 @@ class TailResponse(Response):
             await send({"type": "http.response.body", "body": body, "more_body": True})
             body, is_last = await self._next()
         await send({"type": "http.response.body", "body": body})
+
+    async def _wait_stopped(self) -> None:
+        await self._tail.is_stopping.wait()
+        await asyncio.sleep(STOP_S)
 
     async def _next(self) -> tuple[bytes, bool]:
         """Give the next bytes, and whether they are the last."""

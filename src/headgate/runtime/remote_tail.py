@@ -30,6 +30,7 @@ class RemoteTail:
         self._has_read = False
         self._broken: str | None = None
         self._is_over = False
+        self.is_stopping = asyncio.Event()
 
     def add(self, batch: TailBatch) -> None:
         """Take what the worker sent."""

@@ -52,7 +52,7 @@ class StreamDesk:
     def close(self) -> None:
         """End all tails: the process stops."""
         for desk in self._desks:
-            desk.break_tails("headgate's control process stops")
+            desk.stop()
 
     # -- Streams ----------------------------------------------------------------------------------------------------------
 

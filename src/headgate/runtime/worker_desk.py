@@ -91,12 +91,14 @@ class WorkerDesk:
         questions, self._questions = self._questions, {}
         for question in questions.values():
             question.heard.set()
-        self.break_tails(f"worker {self.worker} (pid {self.pid}) has gone")
-
-    def break_tails(self, why: str) -> None:
-        """End all tails without a word about their streams."""
         for tail in self._tails.values():
-            tail.break_off(why)
+            tail.break_off(f"worker {self.worker} (pid {self.pid}) has gone")
+
+    def stop(self) -> None:
+        """End all tails: the process stops."""
+        for tail in self._tails.values():
+            tail.break_off("headgate's control process stops")
+            tail.is_stopping.set()
 
     # -- the questions ----------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from headgate.server.answers import SERVER
 from headgate.server.upstream_head import asks_for_events
 from headgate.stream.event_stream_relay import EventStreamRelay, StreamSettings
 from headgate.stream.events_relay import EventsRelay
+from headgate.stream.lines_relay import LinesRelay
 from headgate.stream.relay import Downstream, Relay, Source
 from headgate.stream.stream_clock import StreamClock
 from headgate.upstream.receivers import BodyReceiver
@@ -102,7 +103,9 @@ def make_relay(
     is_encoded = b"content-encoding" in head.headers
     if is_encoded or not is_event_stream(head.headers.get(b"content-type")):
         untouched = "encoded" if is_encoded else "type"
-        return Relay(downstream, source, clock=clock, on_end=on_end, transforms=transforms, untouched=untouched)
+        is_lines = not is_encoded and is_stream_type(head.headers.get(b"content-type"))
+        kind = LinesRelay if is_lines else Relay
+        return kind(downstream, source, clock=clock, on_end=on_end, transforms=transforms, untouched=untouched)
     handlers = tuple(partial(phase, exchange) for chain in chains for phase in chain.on_event)
     settings = StreamSettings(
         policy=policy,
