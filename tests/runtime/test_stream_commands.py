@@ -229,6 +229,21 @@ def test_what_is_not_read_waits_in_the_worker_up_to_a_limit_while_the_stream_flo
     scene_of(test)
 
 
+def test_a_burst_is_sent_as_far_as_the_window_goes() -> None:
+    burst = b"".join(b"data: %d\n\n" % number for number in range(2, MAX_ITEMS + 1))
+
+    def test(scene: Scene) -> None:
+        steps = scene.steps("/1", A, burst)
+        scene.open("/1")
+        scene.tell(StartTail(5, scene.ids()["/1"], True))
+        scene.hear(TailStarted)
+        steps.confirm(0)  # one piece, and nothing behind it that would move the tail on
+        numbers = [number for _ in range(WINDOW_BATCHES) for number in event_numbers(scene.hear(TailBatch))]
+        assert numbers == list(range(2, 2 + WINDOW_BATCHES * BATCH_ITEMS))
+
+    scene_of(test)
+
+
 def test_a_tail_that_is_stopped_takes_its_tap_away() -> None:
     def test(scene: Scene) -> None:
         scene.steps("/1", A)

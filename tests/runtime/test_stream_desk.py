@@ -165,7 +165,10 @@ def test_a_worker_that_leaves_holds_nobody_up() -> None:
 # -- one stream -------------------------------------------------------------------------------------------------------
 
 
-def test_one_stream_is_given_without_waiting_for_others() -> None:
+def test_one_stream_is_given_without_waiting_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_desk, "ANSWER_S", 300.0)
+    monkeypatch.setattr(worker_desk, "ANSWERS_S", 300.0)
+
     async def scene(desk: StreamDesk) -> None:
         one, _ = DeskWorker(desk, 0), DeskWorker(desk, 1)
         getting = asyncio.create_task(desk.get("0-a"))

@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from tests.client import Client, get
+from tests.client import Client, get, request
 from tests.origin import Framing, Gate, Origin, Received, Wire
 from tests.running_gateway import RunningGateway, eventually
 from tests.server.dead_ends import blackhole, closed_port

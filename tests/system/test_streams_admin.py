@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -286,8 +287,13 @@ def test_a_worker_that_stands_still_is_named_and_holds_nothing_up(tmp_path: Path
             assert found["missing_workers"] == [{"worker": rows[0]["worker"], "pid": stopped}]
             assert {row["pid"] for row in found["list"]} == {running}
             assert found["total"] == len([row for row in rows if row["pid"] == running])
-            for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/events")):
-                answer = program.admin(method, f"{PATH}/{rows[0]['id']}{path}")
+            one = f"{PATH}/{rows[0]['id']}"
+            with ThreadPoolExecutor(3) as threads:
+                answers = [
+                    threads.submit(program.admin, *call)
+                    for call in (("GET", one), ("DELETE", one), ("GET", f"{one}/events"))
+                ]
+            for answer in (answered.result() for answered in answers):
                 assert (answer.status, answer.json["missing_workers"]) == (503, found["missing_workers"])
                 assert f"pid {stopped}" in answer.json["error_msg"]
             other = next(row for row in rows if row["pid"] == running)
