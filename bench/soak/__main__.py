@@ -18,11 +18,12 @@ import sys
 from pathlib import Path
 
 from bench.orders import LoadFailedError
-from bench.soak import report
 from bench.soak.course import run_soak
 from bench.soak.gateway import GatewayFailedError
 from bench.soak.kinds import KINDS
 from bench.soak.plan import Plan
+
+from bench.soak import report
 
 RESULTS = Path(__file__).parents[1] / "results"
 VIOLATED, FAILED = 1, 2

@@ -36,7 +36,8 @@ def test_each_event_arrives_before_the_next_one_is_made(framing: Framing) -> Non
         assert client.read_body() == b""
         record = gateway.record(event="stream_ended")
         assert (record["ending"], record["events"], record["bytes"]) == ("complete", 3, len(b"".join(EVENTS)))
-        assert 0 < record["first_byte_s"] <= record["first_event_s"] <= record["duration_s"]
+        # The loop's clock has milliseconds, so all of them may be 0.
+        assert 0 <= record["first_byte_s"] <= record["first_event_s"] <= record["duration_s"]
 
 
 def test_the_head_is_passed_on_before_there_is_a_body() -> None:

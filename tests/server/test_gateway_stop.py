@@ -127,6 +127,23 @@ def test_a_stream_inside_an_event_ends_when_the_event_does() -> None:
         assert gateway.ending(event="stream_ended") == "drain"
 
 
+def test_a_stream_of_lines_ends_behind_a_line() -> None:
+    with Origin() as origin, served(origin) as gateway, Client(gateway.port) as client:
+        lines = [b'{"a": 1}\n{"a"', b": 2}\n", b'{"a": 3}\n']
+        ndjson = (b"Content-Type", b"application/x-ndjson")
+        stream = origin.events("/lines", steps=lines, fields=[ndjson], end="hold")
+        client.get("/lines")
+        client.read_head()
+        assert client.read_chunk().data == lines[0]
+        with stopping(gateway, window_s=LONG_S):
+            eventually(lambda: gateway.call(lambda: due_endings(gateway)) == ["drain"], "the order to end")
+            stream.confirm(0)
+            assert client.read_chunk().data == lines[1]
+            assert client.read_rest() == b""
+        assert client.ended == "fin"
+        assert gateway.ending(event="stream_ended") == "drain"
+
+
 def due_endings(gateway: RunningGateway) -> list[str | None]:
     return [one.relay.due_ending for one in gateway.gateway.streams.values() if one.relay is not None]
 

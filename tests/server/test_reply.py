@@ -59,7 +59,7 @@ def let_pass(seconds: float) -> None:
 def test_a_stream_has_a_place_in_the_table_its_records_and_no_read_timeout(
     fields: list[Fields], accept: bytes, status: int, is_stream: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("headgate.server.upstream_head.DEFAULT_READ_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("headgate.server.upstream_head.DEFAULT_READ_TIMEOUT_S", 0.15)
     gate = Gate()
 
     async def slowly(_: Received, wire: Wire) -> None:
@@ -86,7 +86,7 @@ def test_a_stream_has_a_place_in_the_table_its_records_and_no_read_timeout(
             assert gateway.ending() == "upstream_stall"
             return
         opened = gateway.record(event="stream_opened")
-        let_pass(0.6)
+        let_pass(0.4)
         gate.open()
         client.read_until(A[4:])
         ended = gateway.record(event="stream_ended")
