@@ -45,7 +45,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         peers, code = _present(wanted)
         rounds = _measure_loaded(peers, shape, cores, options.rounds)
-        idles = {peer.name: run_idle(peer, core=cores.gateway, size_bytes=options.bytes) for peer in peers}
+        idles = {
+            peer.name: run_idle(peer, core=cores.gateway, tries=options.tries, size_bytes=options.bytes)
+            for peer in peers
+        }
     except (PeerFailedError, LoadFailedError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return FAILED
@@ -60,6 +63,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=10, help="measured window of each run (default 10)")
     parser.add_argument("--warmup", type=float, default=2, help="seconds before the window (default 2)")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each peer (default 3)")
+    parser.add_argument("--tries", type=int, default=50, help="tries of each idle figure (default 50)")
     parser.add_argument("--only", type=_peers, default="headgate,nginx", help=f"peers, of {','.join(PEERS)}")
     parser.add_argument("--against", type=Path, metavar="PATH", help="another checkout of headgate, as one more peer")
     parser.add_argument("--results", type=Path, default=RESULTS, help="directory for the raw figures")

@@ -328,3 +328,22 @@ def test_a_change_to_http2_is_not_passed_on() -> None:
         assert get(gateway.port, "/hello", *fields).status == 200
         received = origin.request(0)
         assert [received.get(name) for name in (b"upgrade", b"connection", b"http2-settings")] == [None, None, None]
+
+
+def test_a_side_that_takes_nothing_has_the_tunnels_own_time() -> None:
+    """The kernel's limit on unacknowledged bytes, which would count a closed window too, does not hold for it."""
+    settings: dict[str, Any] = {"tcp": {"user_timeout_s": 0.5}, "http": {"send_timeout_s": 60.0}}
+
+    async def pour(_: Received, wire: Wire) -> None:
+        await wire.head(101, *SWITCH)
+        await wire.send(b"x" * 8_000_000)
+        wire.fin()
+
+    with Origin() as origin:
+        routes = [route("all", "/*", origin.address, enable_websocket=True)]
+        with RunningGateway(routes, **settings) as gateway, Client(gateway.port, receive_buffer_bytes=8192) as client:
+            origin.on("/talk", pour)
+            client.send(UPGRADE)
+            client.read_head()
+            time.sleep(2)  # the window is closed for four times as long
+            assert len(client.read_rest()) == 8_000_000

@@ -11,7 +11,7 @@ from typing import Any, cast
 from headgate.errors import GatewayError, Source
 from headgate.stream.ending import Ending
 from headgate.stream.event_gaps import EventGaps
-from headgate.stream.event_stream_relay import EventStreamRelay, StreamSettings
+from headgate.stream.event_stream_relay import EventStreamRelay, LimitedStreamRelay, StreamSettings
 from headgate.stream.events_relay import EventsRelay, Handler
 from headgate.stream.policy import StreamPolicy
 from headgate.stream.relay import Relay, Transform
@@ -170,9 +170,8 @@ def make_stream(
     """A relay of an event stream's bytes; its head is out."""
     recorder = Recorder()
     settings = StreamSettings(policy=policy, gaps=recorder.gaps, stream_id="id-1", untouched=untouched)
-    relay = EventStreamRelay(
-        recorder, recorder, settings, clock=recorder.clock, on_end=recorder.ended, transforms=transforms
-    )
+    kind = LimitedStreamRelay if policy.max_bytes else EventStreamRelay  # as the server chooses
+    relay = kind(recorder, recorder, settings, clock=recorder.clock, on_end=recorder.ended, transforms=transforms)
     relay.send_by(recorder.send_piece, recorder.pass_chunk if is_chunked else None)
     return relay, recorder
 

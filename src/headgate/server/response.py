@@ -10,7 +10,7 @@ from headgate.errors import GatewayError
 from headgate.plugins.api import Chain
 from headgate.server.answers import SERVER
 from headgate.server.upstream_head import asks_for_events
-from headgate.stream.event_stream_relay import EventStreamRelay, StreamSettings
+from headgate.stream.event_stream_relay import EventStreamRelay, LimitedStreamRelay, StreamSettings
 from headgate.stream.events_relay import EventsRelay
 from headgate.stream.lines_relay import LinesRelay
 from headgate.stream.relay import Downstream, Relay, Source
@@ -82,8 +82,13 @@ def is_peeked(request: Request, head: ResponseHead, *, has_body: bool) -> bool:
         and head.status == 200
         and request.method != b"HEAD"
         and is_event_stream(head.headers.get(b"content-type"))
-        and b"content-encoding" not in head.headers
+        and not is_encoded(head)
     )
+
+
+def is_encoded(head: ResponseHead) -> bool:
+    """Say whether a body is compressed or the like, so that what is in it cannot be seen (RFC 9110 §8.4)."""
+    return not head.headers.tokens(b"content-encoding") <= {b"identity"}
 
 
 def make_relay(
@@ -100,10 +105,9 @@ def make_relay(
     """
     chains, policy, clock, on_end = exchange.chains, exchange.stream_policy, gateway.clock, exchange.finish
     transforms = tuple(partial(phase, exchange) for chain in chains for phase in chain.on_chunk)
-    is_encoded = b"content-encoding" in head.headers
-    if is_encoded or not is_event_stream(head.headers.get(b"content-type")):
-        untouched = "encoded" if is_encoded else "type"
-        is_lines = not is_encoded and is_stream_type(head.headers.get(b"content-type"))
+    if is_encoded(head) or not is_event_stream(head.headers.get(b"content-type")):
+        untouched = "encoded" if is_encoded(head) else "type"
+        is_lines = not is_encoded(head) and is_stream_type(head.headers.get(b"content-type"))
         kind = LinesRelay if is_lines else Relay
         return kind(downstream, source, clock=clock, on_end=on_end, transforms=transforms, untouched=untouched)
     handlers = tuple(partial(phase, exchange) for chain in chains for phase in chain.on_event)
@@ -117,7 +121,8 @@ def make_relay(
         return EventsRelay(
             downstream, source, settings, clock=clock, on_end=on_end, transforms=transforms, handlers=handlers
         )
-    return EventStreamRelay(downstream, source, settings, clock=clock, on_end=on_end, transforms=transforms)
+    stream = LimitedStreamRelay if policy.max_bytes else EventStreamRelay
+    return stream(downstream, source, settings, clock=clock, on_end=on_end, transforms=transforms)
 
 
 def _why_untouched(request: Request, head: ResponseHead, content_length: int | None) -> str | None:

@@ -152,6 +152,8 @@ def make_tunnel(
     """Make the tunnel of a client's connection and an upstream's; ``silence_s`` as in :class:`TunnelLimits`."""
     assert upstream.transport is not None
     limits = TunnelLimits(silence_s, gateway.settings.http.send_timeout_s)
+    for transport in (connection.transport, upstream.transport):  # a side that takes nothing has the tunnel's own limit
+        gateway.liveness.set_user_timeout(transport.get_extra_info("socket"), 0.0)
     return Tunnel(
         connection.transport, upstream.transport, on_end, limits=limits, wheel=gateway.wheel, clock=gateway.clock
     )

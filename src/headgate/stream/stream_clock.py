@@ -60,7 +60,9 @@ class StreamClock:
 
     def _end_soon(self, now: float) -> None:
         relay = self._relay
-        if not self._cut_at:
+        if relay.is_detached:
+            relay.stop(Ending.MAX_DURATION)  # no event is cut for anybody
+        elif not self._cut_at:
             self._cut_at = now + END_WITHIN_S - relay.blocked_s
             relay.end_soon(Ending.MAX_DURATION)
         elif now >= self._cut_at + relay.blocked_s:
