@@ -8,6 +8,9 @@ $(error VENV is one name without spaces, relative to the checkout)
 endif
 MARK := $(VENV)/.installed
 
+# Tests of whole processes, which take the machine to themselves.
+APART := tests/system tests/runtime tests/browser tests/bench
+
 .PHONY: demo test check bench bench-cost soak lint clean
 
 demo: $(MARK)
@@ -16,10 +19,11 @@ demo: $(MARK)
 test: system-packages
 	@$(MAKE) --no-print-directory $(MARK)
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest
+	$(BIN)/pytest -q $(APART:%=--ignore=%) -n 2 --dist loadfile
+	$(BIN)/pytest -q $(APART)
 
 check: $(MARK) lint
-	$(BIN)/pytest -q -m "not slow" --ignore=tests/system --ignore=tests/runtime --ignore=tests/browser
+	$(BIN)/pytest -q -m "not slow" --ignore=tests/system --ignore=tests/runtime --ignore=tests/browser -n 2 --dist loadfile
 
 lint: $(MARK)
 	$(BIN)/ruff check

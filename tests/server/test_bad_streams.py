@@ -181,7 +181,7 @@ def test_without_a_limit_a_line_of_ten_mebibytes_passes(*, cuts_events: bool) ->
         ),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n" + A, Wire.fin, A, "upstream_eof"),
     ],
-    ids=lambda one: repr(one)[-50:],
+    ids=lambda one: one.__name__ if callable(one) else repr(one)[-50:],
 )
 def test_a_body_that_breaks_its_framing(
     raw: bytes, then: Callable[[Wire], None] | None, body: bytes, ending: str
