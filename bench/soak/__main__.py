@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Soak, print and save; give the exit code."""
     options = _parse(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(FAILED))  # so that what was started is ended
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup: the gateway would ignore the order to reload too
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup: the gateway's SIGHUP would be too
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
