@@ -17,13 +17,14 @@ import resource
 import sys
 from pathlib import Path
 
-from bench.event import SMALLEST_BYTES
-from bench.idle import run_idle
-from bench.load import Cores, LoadFigures, Shape, run_load
-from bench.orders import LoadFailedError
-from bench.peers import PEERS, Peer, PeerFailedError, against
-
-from bench import report
+from bench.load.event import SMALLEST_BYTES
+from bench.load.orders import LoadFailedError
+from bench.measures.idle_way import run_idle
+from bench.measures.measure import Cores
+from bench.measures.paced import LoadFigures, Shape, run_load
+from bench.peers.peer import Peer, PeerFailedError
+from bench.peers.registry import PEERS, against
+from bench.report import table as report
 
 RESULTS = Path(__file__).parent / "results"
 QUIET_PERCENT = 5

@@ -17,7 +17,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bench.orders import LoadFailedError
+from bench.load.orders import LoadFailedError
 from bench.soak.course import run_soak
 from bench.soak.gateway import GatewayFailedError
 from bench.soak.kinds import KINDS

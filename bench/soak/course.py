@@ -12,13 +12,13 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
-from bench.orders import LoadProcess
+from bench.load.orders import LoadProcess
 from bench.soak.disturbances import Disturbances, Origins
 from bench.soak.gateway import Gateway
 from bench.soak.plan import Plan
 from bench.soak.processes import ROLES, Processes
 
-from bench import cpu
+from bench.machine import cpu
 from bench.soak import report
 
 VISITOR_PROCESSES = 2

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from bench.orders import LoadProcess
-from bench.peers import free_port
+from bench.load.orders import LoadProcess
+from bench.peers.peer import free_port
 from bench.soak.gateway import Gateway
 from bench.soak.kinds import KINDS
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from bench import cpu
+from bench.machine import cpu
 
 READY_WITHIN_S = 60.0
 ANSWER_WITHIN_S = 30.0

@@ -15,7 +15,7 @@ import sys
 from typing import cast
 
 import uvloop
-from bench.orders import Message, answer, on_order
+from bench.load.orders import Message, answer, on_order
 from bench.soak.events import make_event
 from bench.soak.kinds import KINDS, Kind
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import cpu
+from bench.machine import cpu
 
 MODULES = {"headgate.runtime.control": "control", "headgate.runtime.worker": "worker"}
 YOUNG_S = 10.0

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import uvloop
-from bench.orders import Message, answer, on_order
+from bench.load.orders import Message, answer, on_order
 from bench.soak.kinds import KEEPALIVE_S, Manner, cast
 from bench.soak.visit import ANSWERS_OF_A_GATEWAY, Visit, connect
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from bench.__main__ import WITHOUT_NGINX, _present, main
-from bench.peers import PEERS, PeerFailedError, against
+from bench.peers.peer import PeerFailedError
+from bench.peers.registry import PEERS, against
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,6 @@ def test_a_short_run_prints_the_table_and_keeps_the_figures(tmp_path: Path) -> N
 def test_without_nginx_the_run_says_so_and_goes_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("bench.peers.NGINX_PATHS", "/nonexistent")
+    monkeypatch.setattr("bench.peers.nginx.NGINX_PATHS", "/nonexistent")
     assert _present([PEERS["bare"], PEERS["nginx"]]) == ([PEERS["bare"]], WITHOUT_NGINX)
     assert "without it there is no ratio" in capsys.readouterr().err

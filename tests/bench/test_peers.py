@@ -5,7 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
-from bench.peers import PEERS, Bare, Nginx, PeerFailedError, against, running
+from bench.peers.bare import Bare
+from bench.peers.nginx import Nginx
+from bench.peers.peer import PeerFailedError, running
+from bench.peers.registry import PEERS, against
 from tests.client import Client, get
 from tests.origin import Origin
 
@@ -62,7 +65,7 @@ def test_another_checkout_is_run_in_place_of_the_installed_one(tmp_path: Path) -
 
 
 def test_nginx_that_is_not_there_is_told_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.peers.NGINX_PATHS", "/nonexistent")
+    monkeypatch.setattr("bench.peers.nginx.NGINX_PATHS", "/nonexistent")
     assert Nginx().missing() == "NGINX is not installed: sudo apt-get install --no-install-recommends nginx-light"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from bench.orders import LoadProcess
+from bench.load.orders import LoadProcess
 from bench.soak.events import StreamCheck
 from bench.soak.kinds import KINDS
 from bench.soak.origin import Stream

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from bench.orders import LoadProcess
+from bench.load.orders import LoadProcess
 from bench.soak.events import make_event
 from tests.origin import EVENT_STREAM, Origin, Received, Wire
 from tests.server.dead_ends import closed_port

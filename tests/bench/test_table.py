@@ -4,12 +4,11 @@ import json
 import re
 from pathlib import Path
 
-from bench.idle import IdleFigures
-from bench.leaving import Phase
-from bench.load import LoadFigures, Shape
-from bench.peers import PEERS
-
-from bench import report
+from bench.measures.idle_way import IdleFigures
+from bench.measures.leaving import Phase
+from bench.measures.paced import LoadFigures, Shape
+from bench.peers.registry import PEERS
+from bench.report import table as report
 
 
 def figures(cpu_us: float, instructions: float | None = None) -> LoadFigures:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from enum import StrEnum
 
-from bench.event import make_event
+from bench.load.event import make_event
 
 PAUSE_S = 0.01
 PATIENCE_S = 10.0

@@ -4,7 +4,7 @@ import itertools
 from array import array
 
 import pytest
-from bench.event import SMALLEST_BYTES, EventCheck, make_event
+from bench.load.event import SMALLEST_BYTES, EventCheck, make_event
 from hypothesis import given
 from hypothesis import strategies as st
 

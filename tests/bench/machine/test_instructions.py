@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from bench.instructions import InstructionCount, _read, available
+from bench.machine.instructions import InstructionCount, _read, available
 
 CORE = min(os.sched_getaffinity(0))
 LOOP = "for line in iter(input, 'end'):\n for number in range(int(line)): pass\n print(line, flush=True)"

@@ -7,11 +7,12 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-from bench.instructions import InstructionCount, available
-from bench.orders import LoadProcess, Message
-from bench.peers import Peer, PeerFailedError, running
+from bench.load.orders import LoadProcess, Message
+from bench.machine.instructions import InstructionCount, available
+from bench.measures.measure import Cores
+from bench.peers.peer import Peer, PeerFailedError, running
 
-from bench import cpu
+from bench.machine import cpu
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +24,6 @@ class Shape:
     size_bytes: int
     seconds: float
     warmup_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Cores:
-    """The CPU numbers of the gateway under test and of the load."""
-
-    gateway: int
-    load: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +50,11 @@ class LoadFigures:
 
 def run_load(peer: Peer, shape: Shape, cores: Cores) -> LoadFigures:
     """Run a peer under load once. Raises PeerFailedError, or LoadFailedError when a load process fails."""
-    with LoadProcess("bench.load_origin", shape.rate, shape.size_bytes, core=cores.load) as origin:
+    with LoadProcess("bench.load.paced_origin", shape.rate, shape.size_bytes, core=cores.load) as origin:
         upstream_port = origin.answer()["port"]
         with (
             running(peer, upstream_port, core=cores.gateway) as gateway,
-            LoadProcess("bench.swarm", gateway.port, shape.streams, shape.size_bytes, core=cores.load) as swarm,
+            LoadProcess("bench.load.swarm", gateway.port, shape.streams, shape.size_bytes, core=cores.load) as swarm,
             _count_instructions(gateway.pids, cores.load) as count,
         ):
             ready = swarm.answer()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 
 import pytest
-from bench.idle import run_idle
-from bench.leaving import Phase
-from bench.load import Cores, Shape, count_problems, run_load
-from bench.orders import LoadFailedError, LoadProcess
-from bench.peers import PEERS
+from bench.load.orders import LoadFailedError, LoadProcess
+from bench.measures.idle_way import run_idle
+from bench.measures.leaving import Phase
+from bench.measures.measure import Cores
+from bench.measures.paced import Shape, count_problems, run_load
+from bench.peers.registry import PEERS
 
 CORE = min(os.sched_getaffinity(0))
 SHAPE = Shape(streams=5, rate=50, size_bytes=120, seconds=0.5, warmup_s=0.1)
@@ -34,9 +35,9 @@ def test_an_idle_relay_is_measured() -> None:
 
 def test_the_swarm_checks_what_the_origin_sends() -> None:
     """Without a gateway between: another event size than agreed is damage on every stream."""
-    with LoadProcess("bench.load_origin", 50, 120, core=CORE) as origin:
+    with LoadProcess("bench.load.paced_origin", 50, 120, core=CORE) as origin:
         port = origin.answer()["port"]
-        with LoadProcess("bench.swarm", port, 3, 119, core=CORE) as swarm:
+        with LoadProcess("bench.load.swarm", port, 3, 119, core=CORE) as swarm:
             swarm.answer()
             sent = origin.ask("finish")["sent"]
             received = swarm.ask("finish")
@@ -60,7 +61,7 @@ def test_every_stream_is_counted(sent: dict[str, int], received: dict[str, int],
 
 def test_a_load_process_that_fails_is_told() -> None:
     with (
-        LoadProcess("bench.swarm", 1, 1, 200, core=CORE) as swarm,
+        LoadProcess("bench.load.swarm", 1, 1, 200, core=CORE) as swarm,
         pytest.raises(LoadFailedError, match="ended with 1"),
     ):
         swarm.answer()

@@ -1,6 +1,6 @@
 """The clients of the load: so many connections, each reading one stream and checking every event of it.
 
-``python -m bench.swarm PORT STREAMS BYTES`` answers ``{"begun": STREAMS}`` once every stream has had an event. Orders:
+``python -m bench.load.swarm PORT STREAMS BYTES`` answers ``{"begun": STREAMS}`` once every stream has had an event. Orders:
 ``begin`` opens the measured window and notes the CPU time of ``pids``; ``end`` closes it and answers what was received
 in it, the latencies and the CPU time used; ``finish`` waits for the proper end of every stream and answers the counts.
 The CPU time is read here, in the same turn of the loop as the count, so that both windows are one.
@@ -17,11 +17,11 @@ from typing import cast
 
 import httptools
 import uvloop
-from bench.event import EventCheck
 from bench.figures import percentile
-from bench.orders import Message, answer, on_order
+from bench.load.event import EventCheck
+from bench.load.orders import Message, answer, on_order
 
-from bench import cpu
+from bench.machine import cpu
 
 AT_ONCE = 50  # connections being opened at a time: below every listen backlog
 PATIENCE_S = 20.0

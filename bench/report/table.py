@@ -11,12 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench.figures import Spread, ratio
-from bench.idle import IdleFigures
-from bench.leaving import Phase
-from bench.load import LoadFigures, Shape
-from bench.peers import Peer
+from bench.measures.idle_way import IdleFigures
+from bench.measures.leaving import Phase
+from bench.measures.paced import LoadFigures, Shape
+from bench.peers.peer import Peer
 
-from bench import cpu
+from bench.machine import cpu
 
 Rounds = Mapping[str, Sequence[LoadFigures]]
 Idles = Mapping[str, IdleFigures]

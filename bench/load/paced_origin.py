@@ -1,6 +1,6 @@
 """The origin of the load: ``GET /events/<stream>`` gives a chunked event stream of so many events per second.
 
-``python -m bench.load_origin RATE BYTES`` answers ``{"port": …}``. A stream has its first event at once and the others
+``python -m bench.load.paced_origin RATE BYTES`` answers ``{"port": …}``. A stream has its first event at once and the others
 from the order ``start`` on, so that connecting is not slowed by the load; ``begin`` starts the measure of the lag;
 ``finish`` ends every stream properly and answers how many events each one had. The streams' turns are spread evenly over the period of 1/RATE seconds in steps of
 a millisecond, as independent sources would be; a turn that comes late is made up for, at most a period in one turn of the loop, and the
@@ -16,8 +16,8 @@ import time
 from typing import cast
 
 import uvloop
-from bench.event import make_event
-from bench.orders import Message, answer, on_order
+from bench.load.event import make_event
+from bench.load.orders import Message, answer, on_order
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n"
 

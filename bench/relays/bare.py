@@ -1,6 +1,6 @@
 """The smallest relay that could be measured against: asyncio protocols on uvloop, httptools, and nothing else.
 
-``python -m bench.bare_relay PORT UPSTREAM_PORT``. One request per downstream connection, a new upstream connection for
+``python -m bench.relays.bare PORT UPSTREAM_PORT``. One request per downstream connection, a new upstream connection for
 each, every body piece written as a chunk as it comes, back-pressure by the transports, either close closes the other.
 No routes, limits, logs, errors or pool: what a gateway costs beyond this is the price of its features.
 """

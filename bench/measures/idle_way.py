@@ -12,13 +12,13 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.leaving import HEAD, PATIENCE_S, PAUSE_S, Leaver, chunk, drop_waiting, read_to
-from bench.peers import Peer, running
+from bench.measures.leaving import HEAD, PATIENCE_S, PAUSE_S, Leaver, chunk, drop_waiting, read_to
+from bench.peers.peer import Peer, running
 
 
 @dataclass(frozen=True, slots=True)
 class IdleFigures:
-    """Medians over the tries, in microseconds; ``client_gone_us`` by the words of :class:`bench.leaving.Phase`."""
+    """Medians over the tries, in microseconds; ``client_gone_us`` by the words of :class:`bench.measures.leaving.Phase`."""
 
     event_us: float
     client_gone_us: Mapping[str, float]

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from bench import cpu
+from bench.machine import cpu
 
 
 def burn(seconds: float) -> None:
