@@ -16,6 +16,7 @@ from headgate.stream.events_relay import EventsRelay, Handler
 from headgate.stream.policy import StreamPolicy
 from headgate.stream.relay import Relay, Transform
 from headgate.timer_wheel import TimerWheel
+from headgate.upstream.receivers import BodyReceiver
 from headgate.wire.sse import BOM, Event, EventParser, RawEvent
 
 BEGIN = 1000.0
@@ -242,3 +243,9 @@ def stands_between_blocks(body: bytes) -> bool:
     lines = re.sub(rb"\r\n?", b"\n", body.removeprefix(BOM))
     is_blank_line = lines == b"\n" or lines.endswith(b"\n\n")
     return is_blank_line and not body.endswith(b"\r")
+
+
+def give_chunk(receiver: BodyReceiver, piece: bytes) -> None:
+    """Hand a read that is one chunk to a receiver as a connection does."""
+    if not receiver.chunks_received(framed(piece)):
+        receiver.piece_received(piece)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.stream.cut_streams import cut_streams
-from tests.stream.recorded import Looker, Recorder, framed, make_either, make_stream, parsed, stands_between_blocks
+from tests.stream.recorded import Looker, Recorder, give_chunk, make_either, make_stream, parsed, stands_between_blocks
 
 from headgate.stream.ending import Ending
 from headgate.stream.event_stream_relay import EventStreamRelay
@@ -60,7 +60,7 @@ class Script:
                 self.relay.remove_tap(looker)
                 self.lookers.insert(0, (looker, begin, len(self.passed)))
             case "chunk":
-                self.relay.chunk_received(framed(piece), piece)
+                give_chunk(self.relay, piece)
                 self._take(self.upstream)
                 return
         self.relay.piece_received(piece)

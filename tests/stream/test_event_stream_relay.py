@@ -12,7 +12,7 @@ from tests.stream.recorded import (
     BEGIN,
     Looker,
     failure,
-    framed,
+    give_chunk,
     leave,
     make_either,
     make_events,
@@ -65,7 +65,7 @@ def test_what_only_begins_like_a_bom_is_passed_on_at_the_latest_with_the_end() -
 def test_once_a_bom_is_ruled_out_chunks_pass_as_they_came() -> None:
     relay, recorder = make_stream(StreamPolicy(early=True), is_chunked=True)
     for _ in range(3):
-        relay.chunk_received(framed(b"data: a\n\n"), b"data: a\n\n")
+        give_chunk(relay, b"data: a\n\n")
     assert (recorder.chunks, relay.events) == (2, 3)
 
 
@@ -236,11 +236,11 @@ def test_a_tap_that_nobody_added_is_removed_without_a_word() -> None:
 def test_while_somebody_looks_chunks_are_framed_anew_and_then_pass_again() -> None:
     relay, recorder = make_stream(is_chunked=True)
     looker = Looker()
-    relay.chunk_received(framed(b"data: a\n\n"), b"data: a\n\n")
+    give_chunk(relay, b"data: a\n\n")
     relay.add_tap(looker)
-    relay.chunk_received(framed(b"data: a\n\n"), b"data: a\n\n")
+    give_chunk(relay, b"data: a\n\n")
     relay.remove_tap(looker)
-    relay.chunk_received(framed(b"data: a\n\n"), b"data: a\n\n")
+    give_chunk(relay, b"data: a\n\n")
     assert recorder.sent == [b"data: a\n\n"] * 3
     assert (recorder.chunks, looker.body, relay.events) == (2, b"data: a\n\n", 3)
 
@@ -332,7 +332,7 @@ def test_an_event_that_grows_too_large_is_cut_where_it_did() -> None:
     relay, recorder = make_stream(replace(CLEAN, max_event_bytes=12), is_chunked=True)
     for piece in (b"data: a\n\n", b"data: ", b"012345", b"6", b"7"):
         if relay.ending is None:
-            relay.chunk_received(framed(piece), piece)
+            give_chunk(relay, piece)
     assert recorder.body == b"data: a\n\ndata: 012345"  # the client has a half event: nothing is put behind it
     assert recorder.log == ["abort", "break_body", "max_event_bytes"]
 
@@ -502,12 +502,12 @@ def test_a_stream_that_is_to_end_soon_ends_between_two_events_inside_a_piece() -
     looker = Looker()
     relay.add_tap(looker)
     relay.remove_tap(looker)
-    relay.chunk_received(framed(b"data: a"), b"data: a")
+    give_chunk(relay, b"data: a")
     relay.end_soon(Ending.DRAIN)
     assert (relay.ending, relay.at_boundary) == (None, False)
-    relay.chunk_received(framed(b"b"), b"b")
+    give_chunk(relay, b"b")
     assert relay.ending is None
-    relay.chunk_received(framed(b"c\n\ndata: d\n\ndata: e"), b"c\n\ndata: d\n\ndata: e")
+    give_chunk(relay, b"c\n\ndata: d\n\ndata: e")
     assert [event.data for event in parsed(recorder.sent)] == ["abc", "d", "drain id-1"]
     assert recorder.sent[2] == b"c\n\ndata: d\n\n"
     assert recorder.log == ["abort", "break_body", "drain"]

@@ -11,7 +11,7 @@ from tests.stream.recorded import (
     BEGIN,
     Looker,
     failure,
-    framed,
+    give_chunk,
     leave,
     make_events,
     make_stream,
@@ -45,8 +45,8 @@ def test_only_the_unfinished_event_is_held_back() -> None:
 
 def test_without_handlers_events_go_on_when_they_are_whole_too() -> None:
     relay, recorder = make_events(policy=TOLD)
-    relay.chunk_received(framed(b"data: a\n\nda"), b"data: a\n\nda")
-    relay.chunk_received(framed(b"ta: b\n\n"), b"ta: b\n\n")
+    give_chunk(relay, b"data: a\n\nda")
+    give_chunk(relay, b"ta: b\n\n")
     assert recorder.sent == [b"data: a\n\n", b"data: b\n\n"]
     assert recorder.chunks == 0
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.stream.recorded import Recorder, framed
+from tests.stream.recorded import Recorder, give_chunk
 
 from headgate.stream.ending import Ending
 from headgate.stream.lines_relay import LinesRelay
@@ -34,7 +34,7 @@ def test_one_within_a_line_ends_with_it(*, is_chunk: bool) -> None:
     for piece in (b'{"a":1}\n{"b"', b":2", b"}\n"):
         assert relay.ending is None
         if is_chunk:
-            relay.chunk_received(framed(piece), piece)
+            give_chunk(relay, piece)
         else:
             relay.piece_received(piece)
         relay.end_soon(Ending.DRAIN)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.stream.recorded import BEGIN, Recorder, failure, framed
+from tests.stream.recorded import BEGIN, Recorder, failure, give_chunk
 
 from headgate.errors import GatewayError
 from headgate.stream.peek import Peek, Verdict
@@ -108,7 +108,7 @@ def test_nothing_is_decided_before_an_event_is_whole(stream: bytes) -> None:
 def test_chunks_are_looked_into_too() -> None:
     held = Held()
     for piece in (b"event: er", b"ror\ndata: x\n\n"):
-        held.peek.chunk_received(framed(piece), piece)
+        give_chunk(held.peek, piece)
     assert held.log == [(ERROR, b"x")]
 
 

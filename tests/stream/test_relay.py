@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from tests.stream.recorded import BEGIN, failure, framed, make, make_bytes
+from tests.stream.recorded import BEGIN, failure, give_chunk, make, make_bytes
 
 from headgate.stream.ending import Ending
 from headgate.stream.relay import Relay
@@ -68,7 +68,7 @@ def test_time_of_the_first_piece() -> None:
 def test_a_chunk_passes_as_it_came_where_the_client_is_sent_chunks_too(kind: str) -> None:
     relay, recorder = make(kind)
     relay.send_by(recorder.send_piece, recorder.pass_chunk)
-    relay.chunk_received(framed(b"data: x\n\n"), b"data: x\n\n")
+    give_chunk(relay, b"data: x\n\n")
     assert (recorder.chunks, recorder.sent) == (1, [b"data: x\n\n"])
     assert relay.bytes_sent == 9
     assert relay.events == (1 if kind == "stream" else 0)
@@ -79,7 +79,7 @@ def test_a_chunk_passes_as_it_came_where_the_client_is_sent_chunks_too(kind: str
 def test_a_chunk_is_framed_anew_where_the_client_is_not_sent_chunks(kind: str) -> None:
     relay, recorder = make(kind)
     relay.send_by(recorder.send_piece, None)
-    relay.chunk_received(framed(b"data: x\n\n"), b"data: x\n\n")
+    give_chunk(relay, b"data: x\n\n")
     assert (recorder.sent, recorder.chunks, relay.bytes_sent) == ([b"data: x\n\n"], 0, 9)
 
 
@@ -87,7 +87,7 @@ def test_a_chunk_is_framed_anew_where_the_client_is_not_sent_chunks(kind: str) -
 def test_a_chunk_goes_through_the_transforms_of_plugins(kind: str) -> None:
     relay, recorder = make(kind, lambda piece: piece + b": seen\n\n")
     relay.send_by(recorder.send_piece, recorder.pass_chunk)
-    relay.chunk_received(framed(b"data: x\n\n"), b"data: x\n\n")
+    give_chunk(relay, b"data: x\n\n")
     assert (recorder.sent, recorder.chunks) == ([b"data: x\n\n: seen\n\n"], 0)
 
 
@@ -296,7 +296,7 @@ def test_an_upstream_that_may_finish_is_heard_to_its_end(kind: str, sent: bytes)
     before, count = list(recorder.sent), relay.bytes_sent
     relay.detach()
     relay.piece_received(b"x\n\ndata: c\n\ndata: d")
-    relay.chunk_received(framed(b"\n\n"), b"\n\n")
+    give_chunk(relay, b"\n\n")
     assert recorder.log == ["resume"]
     relay.response_ended()
     assert relay.ending is Ending.CLIENT_GONE
@@ -309,7 +309,7 @@ def test_chunks_that_passed_as_they_came_do_so_no_longer_when_the_client_has_lef
     relay, recorder = make(kind)
     relay.send_by(recorder.send_piece, recorder.pass_chunk)
     relay.detach()
-    relay.chunk_received(framed(b"data: a\n\n"), b"data: a\n\n")
+    give_chunk(relay, b"data: a\n\n")
     assert (recorder.sent, recorder.chunks, relay.bytes_sent) == ([], 0, 0)
 
 

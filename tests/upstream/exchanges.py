@@ -20,7 +20,7 @@ from headgate.upstream.pool import KeepAlive, Pool, Pools
 from headgate.upstream.receivers import BodyReceiver
 from headgate.upstream.resolve import Resolver
 from headgate.upstream.target import Target, TlsClient
-from headgate.wire.chunked import encode_chunk
+from headgate.wire.chunked import single_chunk
 from headgate.wire.request import ResponseHead
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -75,9 +75,12 @@ class Exchange:
         self._hear("piece")
         self.on_piece()
 
-    def chunk_received(self, chunk: bytes, piece: bytes) -> None:
-        assert chunk == encode_chunk(piece)
+    def chunks_received(self, data: bytes) -> bool:
+        piece = single_chunk(data)
+        if piece is None:
+            return False
         self.piece_received(piece)
+        return True
 
     def response_ended(self) -> None:
         self._hear("ended")

@@ -27,6 +27,7 @@ from headgate.upstream.http1_client import Http1Client, Outgoing
 from headgate.upstream.pool import KeepAlive, Pools
 from headgate.upstream.resolve import Resolver
 from headgate.upstream.target import Target
+from headgate.wire.chunked import single_chunk
 
 OK = b"HTTP/1.1 200 OK\r\n"
 SIZED = OK + b"Content-Length: 5\r\n\r\nhello"
@@ -45,9 +46,13 @@ class Taker:
     def piece_received(self, piece: bytes) -> None:
         self.body += piece
 
-    def chunk_received(self, chunk: bytes, piece: bytes) -> None:
-        self.chunks.append(chunk)
+    def chunks_received(self, data: bytes) -> bool:
+        piece = single_chunk(data)
+        if piece is None:
+            return False
+        self.chunks.append(data)
         self.piece_received(piece)
+        return True
 
     def response_ended(self) -> None:
         assert not self.end

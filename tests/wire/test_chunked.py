@@ -12,10 +12,10 @@ from headgate.wire.chunked import (
     MAX_LINE_BYTES,
     MAX_SINGLE_BYTES,
     MAX_TRAILER_BYTES,
-    SIZE_LINES,
     BadChunk,
     ChunkedDecoder,
     encode_chunk,
+    single_chunk,
 )
 
 
@@ -211,13 +211,23 @@ def test_cost_grows_with_length_and_not_with_its_square(unit: bytes, read_bytes:
 
 
 @pytest.mark.parametrize("length", [1, 15, 16, 200, 255, 256, 4095, 4096, MAX_SINGLE_BYTES - 8])
-def test_the_size_line_of_a_read_that_is_one_chunk(length: int) -> None:
-    chunk = encode_chunk(b"x" * length)
-    size_line = SIZE_LINES[len(chunk)]
-    assert size_line is not None
-    assert chunk == size_line + b"x" * length + b"\r\n"
+def test_a_read_that_is_one_chunk(length: int) -> None:
+    assert single_chunk(encode_chunk(b"x" * length)) == b"x" * length
 
 
-@pytest.mark.parametrize("length", [0, 1, 5, MAX_SINGLE_BYTES + 1])
-def test_lengths_that_are_no_single_chunk(length: int) -> None:
-    assert SIZE_LINES[length] is None
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"1",
+        LAST_CHUNK,
+        b"2\r\nx\r\n",
+        b"1\r\nxy\r\n",
+        b"1\r\nx\r\n1\r\nx\r\n",
+        b"1;a\r\nx\r\n",
+        b"1\r\nx\r\r",
+        b"1\r\nx\n\n",
+        encode_chunk(b"x" * (MAX_SINGLE_BYTES - 7)),
+    ],
+)
+def test_reads_that_are_no_single_chunk(data: bytes) -> None:
+    assert single_chunk(data) is None

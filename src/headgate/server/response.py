@@ -164,9 +164,9 @@ class _Guarded:
         except Exception as error:  # noqa: BLE001 - whatever a plugin raises is reported, and its stream broken off
             self._on_defect(error)
 
-    def chunk_received(self, chunk: bytes, piece: bytes) -> None:
-        del chunk  # plugins look at the body
-        self.piece_received(piece)
+    def chunks_received(self, data: bytes) -> bool:
+        del data  # plugins look at the body
+        return False
 
     def response_ended(self) -> None:
         self._relay.response_ended()
@@ -181,8 +181,10 @@ class Nobody:
     def piece_received(self, piece: bytes) -> None:
         """Drop it."""
 
-    def chunk_received(self, chunk: bytes, piece: bytes) -> None:
-        """Drop it."""
+    def chunks_received(self, data: bytes) -> bool:
+        """Have it parsed."""
+        del data
+        return False
 
     def response_ended(self) -> None:
         """Do nothing."""

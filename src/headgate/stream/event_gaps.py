@@ -1,12 +1,14 @@
 """How long event streams are silent between two events, over all streams of a worker.
 
 The relay counts here, once per read that brought events, without a call:
-``gaps.counts[bisect_left(EventGaps.BOUNDS, gap_s)] += 1; gaps.total_s += gap_s``. The worker's accounts take what has
+``gaps.counts[index] += 1; gaps.total_s += gap_s``, with the index that :meth:`EventGaps.bucket` gave. The worker's accounts take what has
 gathered once a second, so that an event costs no write to shared memory.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from math import inf
 from typing import ClassVar
 
 
@@ -39,6 +41,13 @@ class EventGaps:
     def __init__(self) -> None:
         self.counts: list[int] = [0] * (len(self.BOUNDS) + 1)
         self.total_s = 0.0
+
+    @classmethod
+    def bucket(cls, gap_s: float) -> tuple[float, float, int]:
+        """Give the bucket of a gap: more than the first number of seconds, at most the second; and its index."""
+        index = bisect_left(cls.BOUNDS, gap_s)
+        over = cls.BOUNDS[index - 1] if index else -inf
+        return over, cls.BOUNDS[index] if index < len(cls.BOUNDS) else inf, index
 
     def take(self) -> tuple[list[int], float]:
         """Give what has gathered since the last time, counts and sum, and begin anew."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import random
 import sys
-from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,9 +21,10 @@ from headgate.stream.ending import Ending
 from headgate.stream.event_gaps import EventGaps
 from headgate.stream.policy import COMMENT, Close, StreamPolicy
 from headgate.stream.relay import Downstream, OnEnd, Relay, Source, Transform
+from headgate.wire.chunked import single_chunk
 from headgate.wire.sse import BOM, EventCounter, EventTooLarge
+from headgate.wire.whole_chunks import count_whole_chunks
 
-_BOUNDS = EventGaps.BOUNDS
 _NOT_THE_STREAM = frozenset({"head", "status"})
 """Responses that are not what was asked for, by why they are untouched: they need no end marker."""
 _COMES_BACK = frozenset({Ending.DRAIN, Ending.ROUTE_REMOVED, Ending.MAX_DURATION, Ending.REVOKED})
@@ -61,11 +61,15 @@ class EventStreamRelay(Relay):
         "_bom",
         "_count",
         "_counter",
+        "_gap_index",
+        "_gap_over",
+        "_gap_upto",
         "_gaps",
         "_is_watched",
         "_marker",
         "_max_bytes",
         "_quick_pass",
+        "_safe_bytes",
         "_sent_at",
         "_taps",
         "policy",
@@ -90,8 +94,11 @@ class EventStreamRelay(Relay):
         self.policy = settings.policy
         self.stream_id = settings.stream_id
         self._gaps = settings.gaps
+        self._gap_over = self._gap_upto = 0.0  # the bucket of the last gap: most streams keep to one
+        self._gap_index = 0
         self._max_bytes = settings.policy.max_bytes or sys.maxsize
         self._counter = EventCounter(self._count_limit)
+        self._safe_bytes = self._count_limit or sys.maxsize
         self._count: Callable[[bytes], int] = self._counter.feed
         marker = None if settings.untouched in _NOT_THE_STREAM else settings.policy.end_marker
         self._marker = None if marker is None else EndMarkerWatch(marker)
@@ -109,10 +116,10 @@ class EventStreamRelay(Relay):
     def _must_watch_bytes(self) -> bool:
         return bool(self.policy.max_bytes)
 
-    def send_by(self, send: Callable[[bytes], None], pass_chunk: Callable[[bytes], None] | None = None) -> None:
+    def send_by(self, send: Callable[[bytes], None], pass_chunks: Callable[[bytes], None] | None = None) -> None:
         """Send the framing's own way; see :class:`Relay`. With ``policy.early`` a comment follows the head at once."""
-        super().send_by(send, pass_chunk)
-        self._quick_pass = self._pass_chunk
+        super().send_by(send, pass_chunks)
+        self._quick_pass = self._pass_chunks
         if self.policy.early and self.untouched is None and self.ending is None:
             self._bom = b""
             self._count(b"\n")  # in its place: the upstream's blocks may be limited to less
@@ -130,12 +137,23 @@ class EventStreamRelay(Relay):
                 self._sent_at = self._source.last_read
         self._pass(piece)
 
-    def chunk_received(self, chunk: bytes, piece: bytes) -> None:
-        """Pass one read on that was exactly one chunk: as it is, if it can be."""
-        if self._pass_chunk is None:
-            self.piece_received(piece)
-        elif self._note(piece):
-            self._pass_chunk(chunk)
+    def chunks_received(self, data: bytes) -> bool:
+        """Pass a read on that begins with a chunk: as it is, if it can be. False: it must be parsed."""
+        pass_chunks = self._pass_chunks
+        if pass_chunks is None:
+            return False
+        if self._counter.at_boundary and len(data) <= self._safe_bytes and (found := count_whole_chunks(data)):
+            self.bytes_sent += found[0]
+            if found[1]:
+                self._stamp(found[1])
+            pass_chunks(data)
+            return True
+        piece = single_chunk(data)
+        if piece is None:
+            return False
+        if self._note(piece):
+            pass_chunks(data)
+        return True
 
     def _pass(self, piece: bytes) -> None:
         if self._is_watched:
@@ -152,22 +170,28 @@ class EventStreamRelay(Relay):
             return False
         self.bytes_sent += len(piece)
         if events:
-            self.events += events
-            now = self._source.last_read
-            if self.first_event_at:
-                gap_s = now - self.last_event_at
-                gaps = self._gaps
-                gaps.counts[bisect_left(_BOUNDS, gap_s)] += 1
-                gaps.total_s += gap_s
-            else:
-                self.first_event_at = now
-                self.first_piece_at = self.first_piece_at or now
-            self.last_event_at = now
-            if events > 1:
-                self._gaps.counts[0] += events - 1
+            self._stamp(events)
         elif not self.first_piece_at:
             self.first_piece_at = self._source.last_read
         return True
+
+    def _stamp(self, events: int) -> None:
+        """Note that a read brought so many events, at least one."""
+        self.events += events
+        now = self._source.last_read
+        gaps = self._gaps
+        if self.first_event_at:
+            gap_s = now - self.last_event_at
+            if not self._gap_over < gap_s <= self._gap_upto:
+                self._gap_over, self._gap_upto, self._gap_index = EventGaps.bucket(gap_s)
+            gaps.counts[self._gap_index] += 1
+            gaps.total_s += gap_s
+        else:
+            self.first_event_at = now
+            self.first_piece_at = self.first_piece_at or now
+        self.last_event_at = now
+        if events > 1:
+            gaps.counts[0] += events - 1
 
     def _end_before(self, whole: bytes, events: int) -> None:
         """Pass on what a read brought before an event that is too large, and end."""
@@ -202,7 +226,7 @@ class EventStreamRelay(Relay):
     def _set_watched(self) -> None:
         watchers = (self._marker, self._bom is not None, self._taps, self.due_ending, self._must_watch_bytes)
         self._is_watched = self.is_detached or any(watchers)
-        self._pass_chunk = None if self._is_watched else self._quick_pass
+        self._pass_chunks = None if self._is_watched else self._quick_pass
 
     def _pass_watched(self, piece: bytes) -> None:
         if self._bom is not None:
@@ -311,12 +335,9 @@ class LimitedStreamRelay(EventStreamRelay):
 
     __slots__ = ()
 
-    def chunk_received(self, chunk: bytes, piece: bytes) -> None:
-        """Pass one read on that was exactly one chunk: as it is, if it can be."""
-        if self._pass_chunk is None or self.bytes_sent + len(piece) > self._max_bytes:
-            self.piece_received(piece)
-        elif self._note(piece):
-            self._pass_chunk(chunk)
+    def chunks_received(self, data: bytes) -> bool:
+        """Pass a read on that begins with a chunk: as it is, if it can be. False: it must be parsed."""
+        return self.bytes_sent + len(data) <= self._max_bytes and super().chunks_received(data)
 
     def _pass(self, piece: bytes) -> None:
         if self._is_watched or self.bytes_sent + len(piece) > self._max_bytes:

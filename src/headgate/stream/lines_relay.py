@@ -17,13 +17,12 @@ class LinesRelay(Relay):
         super().piece_received(piece)
         self._note_end(piece)
 
-    def chunk_received(self, chunk: bytes, piece: bytes) -> None:
-        """Pass one read on that was exactly one chunk: as it is, if it can be."""
-        if self._pass_chunk is None:
-            self.piece_received(piece)
-            return
-        super().chunk_received(chunk, piece)
-        self._note_end(piece)
+    def chunks_received(self, data: bytes) -> bool:
+        """Pass a read on that begins with a chunk: as it is, if it can be. False: it must be parsed."""
+        if not super().chunks_received(data):
+            return False
+        self._note_end(data[:-2])  # without the chunk's own line end
+        return True
 
     def _note_end(self, piece: bytes) -> None:
         self._last = piece[-1:]

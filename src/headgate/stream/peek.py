@@ -78,10 +78,10 @@ class Peek:
         if len(self._held) >= self._rules.max_bytes:
             self._pass(Verdict.TOO_LARGE)
 
-    def chunk_received(self, chunk: bytes, piece: bytes) -> None:
-        """Hold a piece that came as one chunk."""
-        del chunk
-        self.piece_received(piece)
+    def chunks_received(self, data: bytes) -> bool:
+        """Have what is held parsed."""
+        del data
+        return False
 
     def response_ended(self) -> None:
         """Decide about a stream that ended before its first meaningful event, or tell of its end."""

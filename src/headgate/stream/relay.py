@@ -15,6 +15,7 @@ from typing import Protocol
 
 from headgate.errors import GatewayError
 from headgate.stream.ending import Ending
+from headgate.wire.chunked import single_chunk
 
 
 class Downstream(Protocol):
@@ -76,7 +77,7 @@ class Relay:
         "_clock",
         "_downstream",
         "_on_end",
-        "_pass_chunk",
+        "_pass_chunks",
         "_send",
         "_source",
         "_transforms",
@@ -109,7 +110,7 @@ class Relay:
         self._downstream = downstream
         self.untouched = untouched
         self._send: Callable[[bytes], None] = downstream.send_piece
-        self._pass_chunk: Callable[[bytes], None] | None = None
+        self._pass_chunks: Callable[[bytes], None] | None = None
         self._source = source
         self._clock = clock
         self._on_end = on_end
@@ -126,14 +127,14 @@ class Relay:
         self.due_ending: Ending | None = None
         self.ending: Ending | None = None
 
-    def send_by(self, send: Callable[[bytes], None], pass_chunk: Callable[[bytes], None] | None = None) -> None:
+    def send_by(self, send: Callable[[bytes], None], pass_chunks: Callable[[bytes], None] | None = None) -> None:
         """Send the framing's own way, which is known once the head is out.
 
-        ``send`` takes pieces; ``pass_chunk``, where the client's body is chunked too, takes chunks as they came.
+        ``send`` takes pieces; ``pass_chunks``, where the client's body is chunked too, takes chunks as they came.
         """
         self._send = send
         if not self.changes_length:
-            self._pass_chunk = pass_chunk
+            self._pass_chunks = pass_chunks
 
     # -- from the upstream ----------------------------------------------------------------------------------------------
 
@@ -147,15 +148,15 @@ class Relay:
             self.bytes_sent += len(piece)
             self._send(piece)
 
-    def chunk_received(self, chunk: bytes, piece: bytes) -> None:
-        """Pass one read on that was exactly one chunk: as it is, if it can be."""
-        if self._pass_chunk is None:
-            self.piece_received(piece)
-            return
+    def chunks_received(self, data: bytes) -> bool:
+        """Pass a read on that begins with a chunk: as it is, if it can be. False: it must be parsed."""
+        if self._pass_chunks is None or (piece := single_chunk(data)) is None:
+            return False
         if not self.first_piece_at:
             self.first_piece_at = self._clock()
-        self._pass_chunk(chunk)
+        self._pass_chunks(data)
         self.bytes_sent += len(piece)
+        return True
 
     def _transform(self, piece: bytes) -> bytes:
         try:
@@ -197,7 +198,7 @@ class Relay:
         """Let the upstream finish though the client has left: what it sends is dropped."""
         self.is_detached = True
         self._send = drop
-        self._pass_chunk = None
+        self._pass_chunks = None
         self.client_ready()
 
     # -- from headgate ----------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from headgate.timer_wheel import UNSCHEDULED, TimerWheel
 from headgate.upstream.receivers import BodyReceiver, HeadReceiver
 from headgate.upstream.response_reader import ResponseReader, failure
 from headgate.upstream.unread import take_unread
-from headgate.wire.chunked import LAST_CHUNK, SIZE_LINES, encode_chunk
+from headgate.wire.chunked import LAST_CHUNK, encode_chunk
 from headgate.wire.request import ResponseHead
 
 if TYPE_CHECKING:
@@ -41,8 +41,6 @@ class State(Enum):
 
 _SERVING = frozenset({State.WAITING, State.BODY})
 
-
-_CR, _LF = b"\r\n"
 _BODY = State.BODY  # an enum's member costs a look-up through its metaclass, which is felt once per event
 
 
@@ -193,11 +191,9 @@ class Http1Client(asyncio.Protocol):
         """Parse what one read brought and hand it on as one piece."""
         self.last_read = self.clock()
         reader = self._reader
-        if reader.between_chunks and self._body_receiver is not None:
-            size_line = SIZE_LINES[len(data)]
-            if size_line is not None and data.startswith(size_line) and data[-2] == _CR and data[-1] == _LF:
-                self._body_receiver.chunk_received(data, data[len(size_line) : -2])
-                return
+        receiver = self._body_receiver
+        if reader.between_chunks and receiver is not None and receiver.chunks_received(data):
+            return
         if self._state is _BODY:
             reader.feed_body(data)
         else:

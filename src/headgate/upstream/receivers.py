@@ -36,8 +36,8 @@ class BodyReceiver(Protocol):
     def piece_received(self, piece: bytes) -> None:
         """Take the body bytes of one read."""
 
-    def chunk_received(self, chunk: bytes, piece: bytes) -> None:
-        """Take a read that was exactly one chunk, as ``chunk`` with its framing and as the body bytes in it."""
+    def chunks_received(self, data: bytes) -> bool:
+        """Take a read that begins with a chunk, framing and all, if it needs no parsing; False: it does."""
 
     def response_ended(self) -> None:
         """Hear that the framing ended properly."""

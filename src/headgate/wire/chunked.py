@@ -12,6 +12,7 @@ MAX_TRAILER_BYTES = 16384
 
 LAST_CHUNK = b"0\r\n\r\n"
 
+_CR, _LF = b"\r\n"
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?")
 _UNFINISHED_SIZE_LINE = re.compile(rb"(?:[0-9A-Fa-f]{1,16}(?:[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?)?\r?)?")
 _PLAIN_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})\r\n")
@@ -141,6 +142,14 @@ def _take_whole_chunks(data: bytes, position: int, pieces: list[bytes]) -> int:
     return position
 
 
+def single_chunk(data: bytes) -> bytes | None:
+    """Give the body of a read that begins with a chunk, if that is all it is; None: it must be parsed."""
+    size_line = _SIZE_LINES[len(data)]
+    if size_line is None or not data.startswith(size_line) or data[-2] != _CR or data[-1] != _LF:
+        return None
+    return data[len(size_line) : -2]
+
+
 class _SizeLines(dict[int, bytes | None]):
     """By the length of a whole chunk, the only size line in lower case that it can begin with, or None."""
 
@@ -159,5 +168,4 @@ class _SizeLines(dict[int, bytes | None]):
 MAX_SINGLE_BYTES = 16 * 1024
 """Up to this length a read is looked at as one chunk."""
 
-SIZE_LINES = _SizeLines()
-"""``SIZE_LINES[len(data)]``: if ``data`` is exactly one chunk, this is its size line, and all between it and the last CRLF is body."""
+_SIZE_LINES = _SizeLines()

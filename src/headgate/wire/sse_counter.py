@@ -69,15 +69,10 @@ class EventCounter:
         """
         if self.at_boundary and len(piece) <= self._max_event_bytes:
             if _CR not in piece:
-                first_end = piece.find(b"\n\n")
-                if first_end == len(piece) - 2 and first_end >= 0:  # one block, the usual piece
-                    if piece.startswith(b"data:") or piece.find(b"\ndata:") >= 0:
-                        return 1
-                    return _count_blocks(piece)
                 if piece.endswith(b"\n\n"):
-                    return _count_blocks(piece)
+                    return count_blocks(piece)
             elif piece[-4:] == b"\r\n\r\n" and _CR not in (lf_only := piece.replace(b"\r\n", b"\n")):
-                return _count_blocks(lf_only)
+                return count_blocks(lf_only)
         return self._feed_cut(piece)
 
     def _feed_cut(self, piece: bytes) -> int:
@@ -86,7 +81,7 @@ class EventCounter:
         last = piece.rfind(b"\n\n") + 2
         if _CR in piece or first == 1 or last < first + 2 or len(piece) > self._max_event_bytes:
             return self._feed_lines(piece)
-        return self._feed_lines(piece[:first]) + _count_blocks(piece[first:last]) + self._feed_lines(piece[last:])
+        return self._feed_lines(piece[:first]) + count_blocks(piece[first:last]) + self._feed_lines(piece[last:])
 
     def last_boundary(self, piece: bytes) -> int:
         """Give how much of the next bytes, which are not fed yet, ends at the last boundary in them; 0 = there is none.
@@ -151,13 +146,15 @@ class EventCounter:
         raise EventTooLarge(self._max_event_bytes, whole_bytes=whole_bytes, events=events)
 
 
-def _count_blocks(blocks: bytes) -> int:
+def count_blocks(blocks: bytes) -> int:
     """Count the blocks with a data line among whole blocks without a CR."""
-    events = 0
-    for block in blocks.split(b"\n\n"):
-        if block.startswith(b"data:") or block.find(b"\ndata:") >= 0 or _has_bare_data(block):
-            events += 1
-    return events
+    if blocks.find(b"\n\n") == len(blocks) - 2:  # one block, the usual piece
+        return int(_has_data(blocks))
+    return sum(_has_data(block) for block in blocks.split(b"\n\n"))
+
+
+def _has_data(block: bytes) -> bool:
+    return block.startswith(b"data:") or block.find(b"\ndata:") >= 0 or _has_bare_data(block)
 
 
 def _has_bare_data(block: bytes) -> bool:
