@@ -11,7 +11,7 @@ MARK := $(VENV)/.installed
 # Tests of whole processes, which take the machine to themselves.
 APART := tests/system tests/runtime tests/browser tests/bench
 
-.PHONY: demo test check bench bench-cost soak lint clean
+.PHONY: demo test check bench bench-full bench-cost soak lint clean
 
 demo: $(MARK)
 	@exec $(BIN)/headgate demo
@@ -31,14 +31,20 @@ lint: $(MARK)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# One worker beside NGINX, in under five minutes.
 bench: $(MARK)
 	@scripts/install-debian nginx-light:nginx
 	$(BIN)/python -m bench
 
+# Every case with every peer, in about half an hour; renews docs/design/performance.md. Wants a machine that does nothing else.
+bench-full: $(MARK)
+	@scripts/install-debian nginx-light:nginx haproxy:haproxy caddy:caddy
+	$(BIN)/python -m bench --full --write-docs
+
 # What the clocks and limits of streams cost; AGAINST=PATH also compares with another checkout.
 bench-cost: $(MARK)
 	@scripts/install-debian nginx-light:nginx
-	$(BIN)/python -m bench --only guarded,plain,nginx $(if $(AGAINST),--against "$(AGAINST)")
+	$(BIN)/python -m bench --full --cases a --only guarded,plain,nginx $(if $(AGAINST),--against "$(AGAINST)")
 
 # Ten minutes of everything that can happen to 2,000 streams; SOAK="--minutes 60" goes on for longer.
 soak: $(MARK)
@@ -46,7 +52,7 @@ soak: $(MARK)
 
 .PHONY: system-packages
 system-packages:
-	@scripts/install-debian python3:$(PYTHON) curl:curl chromium:chromium
+	@scripts/install-debian python3:$(PYTHON) curl:curl chromium:chromium nginx-light:nginx haproxy:haproxy caddy:caddy gcc:gcc python3-dev:python3-config
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || scripts/install-debian python3-venv:
 
 $(MARK): pyproject.toml scripts/create-venv

@@ -1,12 +1,11 @@
-"""``python -m bench``: what one worker costs per forwarded event, beside NGINX, on this machine.
+"""``python -m bench``: what one worker costs, beside other gateways, on this machine.
 
-Peers: ``headgate`` as it is by default, ``guarded`` with every clock and limit of ``stream-guard`` set, ``plain`` with the clocks
-and limits of the settings off, ``against`` another checkout of headgate (``--against PATH``), ``nginx``, and ``bare``, the
-smallest relay in Python.
+The short form measures headgate, NGINX and the smallest relay in Python on a few cases in under five minutes; ``--full`` measures every
+case with every peer. Peers run on one core and the load on another; what was expected is printed first, a line per run as it goes, and
+tables at the end. Raw figures are kept in ``bench/results/``.
 
-By default 1,000 streams of 10 events per second and 200 bytes, three rounds in alternating order, peers on one core and
-the load on another; about two minutes. Exit code 0: measured; 1: invalid, events were lost, doubled or damaged;
-2: a peer did not start, or the machine has one core; 3: measured without NGINX, which is not installed.
+Exit code 0: measured; 1: invalid, what arrived was not what was sent; 2: a peer failed a case, or nothing could be measured;
+3: measured without NGINX, which is not installed.
 """
 
 from __future__ import annotations
@@ -15,88 +14,127 @@ import argparse
 import os
 import resource
 import sys
+import time
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bench.load.event import SMALLEST_BYTES
-from bench.load.orders import LoadFailedError
-from bench.measures.idle_way import run_idle
+from bench.cases import CASES, choose
 from bench.measures.measure import Cores
-from bench.measures.paced import LoadFigures, Shape, run_load
 from bench.peers.peer import Peer, PeerFailedError
 from bench.peers.registry import PEERS, against
-from bench.report import table as report
+from bench.report.machine import machine
+from bench.report.table import as_text
+from bench.results import Results, load
+from bench.run import Step, blank, expected_s, measure, plan
+
+from bench.report import page
 
 RESULTS = Path(__file__).parent / "results"
-QUIET_PERCENT = 5
+DOCS = Path(__file__).parent.parent / "docs" / "design"
+ROUNDS = 3
 INVALID, FAILED, WITHOUT_NGINX = 1, 2, 3
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure and print; give the exit code."""
-    options = _parse(arguments)
-    allowed = sorted(os.sched_getaffinity(0))
-    if len(allowed) < 2:
-        print("the bench needs two cores: one for the gateway, one for the load", file=sys.stderr)
-        return FAILED
-    cores = Cores(gateway=allowed[0], load=allowed[1])
-    os.sched_setaffinity(0, {cores.load})
-    _raise_file_limit()
-    wanted = options.only if options.against is None else [*options.only, against(options.against)]
-    shape = Shape(options.streams, options.rate, options.bytes, options.seconds, options.warmup)
+    """Measure, or read what was measured, and print; give the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.report is not None:
+        try:
+            return _tell(load(options.report), options.report, options.write_docs)
+        except (OSError, ValueError) as error:
+            parser.error(str(error))
     try:
-        peers, code = _present(wanted)
-        rounds = _measure_loaded(peers, shape, cores, options.rounds)
-        idles = {
-            peer.name: run_idle(peer, core=cores.gateway, tries=options.tries, size_bytes=options.bytes)
-            for peer in peers
-        }
-    except (PeerFailedError, LoadFailedError, OSError) as error:
+        return _measure(options)
+    except (PeerFailedError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return FAILED
-    return _tell(options.results, shape, peers, rounds, idles) or code
 
 
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("--streams", type=int, default=1000, help="event streams open at a time (default 1000)")
-    parser.add_argument("--rate", type=float, default=10, help="events per second and stream (default 10)")
-    parser.add_argument("--bytes", type=_size, default=200, help="bytes per event (default 200)")
-    parser.add_argument("--seconds", type=float, default=10, help="measured window of each run (default 10)")
-    parser.add_argument("--warmup", type=float, default=2, help="seconds before the window (default 2)")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each peer (default 3)")
-    parser.add_argument("--tries", type=int, default=50, help="tries of each idle figure (default 50)")
-    parser.add_argument("--only", type=_peers, default="headgate,nginx", help=f"peers, of {','.join(PEERS)}")
+    parser.add_argument("--full", action="store_true", help="every case and every peer, in full size")
+    parser.add_argument("--cases", type=_cases, help=f"these cases only, of {','.join(CASES)}")
+    parser.add_argument("--only", type=_peers, metavar="PEERS", help=f"these peers only, of {','.join(PEERS)}")
+    parser.add_argument("--rounds", type=_rounds, default=ROUNDS, help=f"runs of each peer (default {ROUNDS})")
     parser.add_argument("--against", type=Path, metavar="PATH", help="another checkout of headgate, as one more peer")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="directory for the raw figures")
-    return parser.parse_args(arguments)
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="directory for the raw figures")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="measure nothing: tell what this file keeps")
+    parser.add_argument(
+        "--write-docs", type=Path, nargs="?", const=DOCS, metavar="DIR", help=f"write page and plots (default {DOCS})"
+    )
+    return parser
 
 
-def _size(text: str) -> int:
-    if int(text) < SMALLEST_BYTES:
-        raise argparse.ArgumentTypeError(f"an event has at least {SMALLEST_BYTES} bytes")
+def _cases(text: str) -> list[str]:
+    names = text.split(",")
+    try:
+        choose(names, full=True)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return names
+
+
+def _peers(text: str) -> list[str]:
+    names = text.split(",")
+    unknown = [name for name in names if name not in PEERS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"no such peer: {', '.join(unknown)}; there are {', '.join(PEERS)}")
+    return names
+
+
+def _rounds(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("rounds are a number from 1 on")
     return int(text)
 
 
-def _peers(text: str) -> list[Peer]:
-    unknown = [name for name in text.split(",") if name not in PEERS]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"no such peer: {', '.join(unknown)}; there are {', '.join(PEERS)}")
-    return [PEERS[name] for name in text.split(",")]
+def _measure(options: argparse.Namespace) -> int:
+    """Measure what was asked for, and tell it. Raises PeerFailedError where there is nothing to measure."""
+    allowed = sorted(os.sched_getaffinity(0))
+    if len(allowed) < 2:
+        raise PeerFailedError("the bench needs two cores: one for the gateway, one for the load")
+    known = dict(PEERS) if options.against is None else {**PEERS, "against": against(options.against)}
+    beside = [] if options.against is None else ["against"]
+    cases = choose(options.cases, full=options.full)
+    steps = plan(cases, known, options.only, full=options.full, beside=beside)
+    wanted = list(dict.fromkeys(peer.name for step in steps for peer in step.peers))
+    present, missing = leave_out([known[name] for name in wanted])
+    steps = plan(cases, present, options.only, full=options.full, beside=beside)
+    if not steps:
+        raise PeerFailedError("no case of these has a peer of these that can be measured")
+    results = Results(
+        form="full" if options.full else "short",
+        began=time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+        rounds=options.rounds,
+        machine=machine(),
+        versions={name: peer.version() for name, peer in present.items()},
+        missing=missing,
+    )
+    path = options.results / time.strftime("%Y%m%dT%H%M%SZ.json", time.gmtime())
+    cores = Cores(gateway=allowed[0], load=allowed[1])
+    os.sched_setaffinity(0, {cores.load})
+    _raise_file_limit()
+    _run(steps, cores, results, path)
+    return _tell(results, path, options.write_docs)
 
 
-def _present(peers: list[Peer]) -> tuple[list[Peer], int]:
-    """Leave out an NGINX that is not installed, saying how to install it. Raises PeerFailedError for any other peer."""
-    present, code = [], 0
+def leave_out(peers: Iterable[Peer]) -> tuple[dict[str, Peer], dict[str, str]]:
+    """Give the peers that are installed by name, and the words of those that are not.
+
+    Raises PeerFailedError for another checkout that is none: it was asked for by its path.
+    """
+    present, missing = {}, {}
     for peer in peers:
-        missing = peer.missing()
-        if missing is None:
-            present.append(peer)
-        elif peer is PEERS["nginx"]:
-            print(f"{missing}\nwithout it there is no ratio", file=sys.stderr)
-            code = WITHOUT_NGINX
+        words = peer.missing()
+        if words is None:
+            present[peer.name] = peer
+        elif peer.name == "against":
+            raise PeerFailedError(f"{peer.name}: {words}")
         else:
-            raise PeerFailedError(f"{peer.name}: {missing}")
-    return present, code
+            missing[peer.name] = words
+            print(f"{words}\nwithout it there is no {peer.name} to compare with", file=sys.stderr)
+    return present, missing
 
 
 def _raise_file_limit() -> None:
@@ -105,34 +143,39 @@ def _raise_file_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _measure_loaded(peers: list[Peer], shape: Shape, cores: Cores, rounds: int) -> dict[str, list[LoadFigures]]:
-    measured: dict[str, list[LoadFigures]] = {peer.name: [] for peer in peers}
-    for number in range(rounds):
-        for peer in peers if number % 2 == 0 else reversed(peers):
-            figures = run_load(peer, shape, cores)
-            measured[peer.name].append(figures)
-            told = f"{figures.events} events, {figures.cpu_us_per_event:.2f} µs each"
-            if figures.instructions_per_event is not None:
-                told += f", {figures.instructions_per_event:.0f} user instructions"
-            told += f"; others took {figures.others_percent:.0f} %"
-            print(f"round {number + 1}, {peer.name}: {told}", flush=True)
-    return measured
+def _run(steps: Sequence[Step], cores: Cores, results: Results, path: Path) -> None:
+    """Measure every step; an interrupt ends the run, and what was measured is told."""
+    print(f"{len(steps)} cases, about {expected_s(steps, results.rounds) / 60:.0f} minutes; raw figures: {path}")
+    began_s = time.monotonic()
+    try:
+        for step in steps:
+            result = blank(step)
+            results.cases.append(result)
+            measure(
+                step, cores, results.rounds, result, lambda line: print(line, flush=True), lambda: results.save(path)
+            )
+    except KeyboardInterrupt:
+        print("interrupted; what was measured is kept", file=sys.stderr)
+    print(f"took {(time.monotonic() - began_s) / 60:.1f} minutes")
 
 
-def _tell(directory: Path, shape: Shape, peers: list[Peer], rounds: report.Rounds, idles: report.Idles) -> int:
-    """Print the table, save the figures, and give the exit code."""
-    print(f"\n{shape.streams} streams x {shape.rate:g} events/s x {shape.size_bytes} bytes; median (lowest-highest)\n")
-    print(report.table(rounds, idles))
-    print(f"\nraw figures: {report.save(directory, shape, rounds, idles, peers)}")
-    if max(run.others_percent for runs in rounds.values() for run in runs) > QUIET_PERCENT:
+def _tell(results: Results, path: Path, docs: Path | None) -> int:
+    """Print the tables, write the page if it is wanted, and give the exit code."""
+    print(f"\n{as_text(results)}\n\nraw figures: {path}")
+    if docs is not None:
+        print(*page.write(results, docs), sep="\n")
+    if results.worst("others_percent") > page.QUIET_PERCENT:
         print(
             "NOT QUIET: other processes took a core; events then travel in batches, which costs less CPU and more time"
         )
-    problems = [f"{name}: {one}" for name, runs in rounds.items() for run in runs for one in run.problems]
-    if problems:
-        print("INVALID: events did not arrive once, whole and in order", *problems[:20], sep="\n", file=sys.stderr)
+    if results.wrong():
+        told = results.wrong()[:20]
+        print("INVALID: what arrived was not what was sent, once, whole and in order", *told, sep="\n", file=sys.stderr)
         return INVALID
-    return 0
+    if results.failed():
+        print("FAILED: some peers did not come through", *results.failed(), sep="\n", file=sys.stderr)
+        return FAILED
+    return WITHOUT_NGINX if "nginx" in results.missing else 0
 
 
 if __name__ == "__main__":

@@ -43,9 +43,13 @@ class LoadProcess:
 
     def ask(self, order: str, **details: object) -> Message:
         """Give an order and wait for its answer."""
+        self.tell(order, **details)
+        return self.answer()
+
+    def tell(self, order: str, **details: object) -> None:
+        """Give an order whose answer is awaited by :meth:`answer`, with a time of its own."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({"order": order, **details}).encode() + b"\n")
-        return self.answer()
 
     def answer(self, timeout_s: float = 60.0) -> Message:
         """Wait for the next answer; LoadFailedError when the process ends or stays silent instead."""

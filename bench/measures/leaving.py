@@ -11,7 +11,7 @@ import os
 import socket
 import statistics
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
 
@@ -19,6 +19,10 @@ from bench.load.event import make_event
 
 PAUSE_S = 0.01
 PATIENCE_S = 10.0
+NEWS_WITHIN_S = 6.0
+"""How long the upstream waits to be told: more than the five seconds after which some gateways give up connecting."""
+PHASE_S = 3.0
+"""How long the tries of one phase may take in all; the first is made in any case."""
 FULL_S = 0.1
 """An upstream that could send nothing for so long is blocked, and so is the client at the other end."""
 BUFFER_BYTES = 16_384
@@ -34,6 +38,11 @@ class Phase(StrEnum):
     MID_EVENT = "mid-event"
     BLOCKED = "client blocked"
 
+    @property
+    def metric(self) -> str:
+        """The word of this phase's figure in :data:`bench.metrics.METRICS`."""
+        return f"gone_{self.name.lower()}_us"
+
 
 class Leaver:
     """Opens streams through the gateway on ``port`` to ``listener``, one at a time, and leaves them.
@@ -41,29 +50,31 @@ class Leaver:
     ``pids`` are the gateway's workers. Raises TimeoutError when something does not come within ``PATIENCE_S``.
     """
 
-    def __init__(self, listener: socket.socket, port: int, pids: list[int], size_bytes: int) -> None:
+    def __init__(self, listener: socket.socket, port: int, pids: Sequence[int], size_bytes: int) -> None:
         self._listener = listener
         self._port = port
         self._pids = pids
         self._size = size_bytes
 
-    def medians_us(self, tries: int) -> Mapping[str, float]:
-        """Give the median of each phase in microseconds, by the phase's words; the gateway has served a stream before."""
-        return {phase.value: statistics.median(self._times_ns(phase, tries)) / 1e3 for phase in Phase}
+    def median_us(self, phase: Phase, tries: int) -> float:
+        """Give the median of a phase in microseconds; the gateway has served a stream before."""
+        return statistics.median(self._times_ns(phase, tries)) / 1e3
 
     def _times_ns(self, phase: Phase, tries: int) -> list[int]:
         if phase is not Phase.CONNECTING:
-            return [self._leave(phase) for _ in range(tries)]
+            return _try_often(lambda: self._leave(phase), tries)
         with self._nobody_accepts():
-            return [self._leave_connecting() for _ in range(tries)]
+            return _try_often(self._leave_connecting, tries)
 
     def open(self, *, buffer_bytes: int | None = None) -> tuple[socket.socket, socket.socket]:
         """Ask through the gateway; give the client's end and the upstream's, which has read the request."""
-        client = self._ask(buffer_bytes)
-        upstream, _ = self._listener.accept()
-        upstream.settimeout(PATIENCE_S)
-        upstream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        read_to(upstream, b"\r\n\r\n")
+        with ExitStack() as stack:
+            client = stack.enter_context(self._ask(buffer_bytes))
+            upstream = stack.enter_context(self._listener.accept()[0])
+            upstream.settimeout(PATIENCE_S)
+            upstream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            read_to(upstream, b"\r\n\r\n")
+            stack.pop_all()
         return client, upstream
 
     def _ask(self, buffer_bytes: int | None = None) -> socket.socket:
@@ -79,7 +90,7 @@ class Leaver:
 
     def _leave(self, phase: Phase) -> int:
         client, upstream = self.open(buffer_bytes=BUFFER_BYTES if phase is Phase.BLOCKED else None)
-        with upstream:
+        with client, upstream:
             match phase:
                 case Phase.BETWEEN_EVENTS:
                     upstream.sendall(HEAD + chunk(0, self._size))
@@ -92,6 +103,7 @@ class Leaver:
             time.sleep(PAUSE_S)
             began_ns = time.monotonic_ns()
             client.close()
+            upstream.settimeout(NEWS_WITHIN_S)
             with contextlib.suppress(ConnectionResetError):  # told by RST: as good as FIN
                 upstream.recv(1)
             return time.monotonic_ns() - began_ns
@@ -120,13 +132,13 @@ class Leaver:
 
     def _leave_connecting(self) -> int:
         base = self._resting_descriptors()
-        client = self._ask()
-        self._wait_descriptors(base + 2)
-        time.sleep(PAUSE_S)
-        began_ns = time.monotonic_ns()
-        client.close()
-        self._wait_descriptors(base)
-        return time.monotonic_ns() - began_ns
+        with self._ask() as client:
+            self._wait_descriptors(base + 2, PATIENCE_S)
+            time.sleep(PAUSE_S)
+            began_ns = time.monotonic_ns()
+            client.close()
+            self._wait_descriptors(base, NEWS_WITHIN_S)
+            return time.monotonic_ns() - began_ns
 
     def _descriptors(self) -> int:
         return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self._pids)  # noqa: PTH208 -- a third of iterdir's time
@@ -139,11 +151,20 @@ class Leaver:
             count, before = self._descriptors(), count
         return count
 
-    def _wait_descriptors(self, count: int) -> None:
-        deadline = time.monotonic() + PATIENCE_S
+    def _wait_descriptors(self, count: int, within_s: float) -> None:
+        deadline = time.monotonic() + within_s
         while self._descriptors() != count:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{self._descriptors()} descriptors for {PATIENCE_S} s, where {count} were awaited")
+                raise TimeoutError(f"{self._descriptors()} descriptors for {within_s} s, where {count} were awaited")
+
+
+def _try_often(attempt: Callable[[], int], tries: int) -> list[int]:
+    """Give what ``attempt`` gives, ``tries`` times or as often as ``PHASE_S`` allows."""
+    deadline = time.monotonic() + PHASE_S
+    taken = [attempt()]
+    while len(taken) < tries and time.monotonic() < deadline:
+        taken.append(attempt())
+    return taken
 
 
 def drop_waiting(listener: socket.socket) -> None:

@@ -1,116 +1,107 @@
-"""The table that a run prints and the JSON that it leaves (default ``bench/results/``)."""
+"""The tables of a run: of each case what every peer took and its ratio to the case's base, and the targets with their verdicts."""
 
 from __future__ import annotations
 
-import json
-import platform
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from importlib.metadata import version
-from pathlib import Path
+from collections.abc import Sequence
 
-from bench.figures import Spread, ratio
-from bench.measures.idle_way import IdleFigures
-from bench.measures.leaving import Phase
-from bench.measures.paced import LoadFigures, Shape
-from bench.peers.peer import Peer
+from bench.report.grid import Grid
+from bench.report.words import CIRCUMSTANCES, LAG, in_order, metric, number, one_line, spread
+from bench.results import CaseResult, Results, compare
+from bench.targets import Verdict, evaluate
 
-from bench.machine import cpu
-
-Rounds = Mapping[str, Sequence[LoadFigures]]
-Idles = Mapping[str, IdleFigures]
-
-LOADED = {
-    "CPU µs per event": "cpu_us_per_event",
-    "user instructions per event": "instructions_per_event",
-    "event in → out, load, p50 µs": "latency_p50_us",
-    "event in → out, load, p99 µs": "latency_p99_us",
-    "taken by other processes, %": "others_percent",
-}
-PAIRS = (
-    ("headgate", "nginx"),
-    ("guarded", "nginx"),
-    ("plain", "nginx"),
-    ("against", "nginx"),
-    ("bare", "nginx"),
-    ("guarded", "plain"),
-    ("headgate", "plain"),
-    ("headgate", "against"),
-    ("guarded", "against"),
-    ("plain", "against"),
-    ("headgate", "bare"),
-)
-"""Which peers are compared where both were measured: the first ÷ the second."""
+DIRECT = "direct"
+"""The peer that is no gateway: what it takes the load itself takes."""
+BASES = ("plain", "against")
+"""Peers that ratios are taken to as well, where they are measured."""
+LATENCY = ("latency_p50_us", "latency_p99_us", "latency_p999_us")
 
 
-def table(rounds: Rounds, idles: Idles) -> str:
-    """Give the figures as text: medians with spreads in brackets, then ratios, taken round by round where there are rounds."""
-    measured = _measured(rounds, idles)
-    pairs = [pair for pair in PAIRS if set(pair) <= set(rounds)]
-    lines = [["", *rounds]]
-    ratios = [["", *(f"{ours} ÷ {theirs}" for ours, theirs in pairs)]]
-    for title, values in measured.items():
-        lines.append([title, *(_spread(Spread.of(values[name]), 2 if "CPU" in title else 0) for name in rounds)])
-        if "other processes" not in title:
-            ratios.append([title, *(_ratio(values[a], values[b]) for a, b in pairs)])
-    return _align(lines) + ("\n\n" + _align(ratios) if pairs else "")
+def case_grids(case: CaseResult) -> list[Grid]:
+    """Give a case's tables: costs, then latencies, then what the gateway adds to the load's own; none where nothing was measured."""
+    figures = in_order(case.figures())
+    late = [one for one in figures if one in LATENCY or one in LAG]
+    cost = [one for one in figures if one not in late]
+    grids = [_grid(case, chosen) for chosen in (cost, late) if chosen]
+    added = [one for one in figures if one in LATENCY and case.spread(DIRECT, one) is not None]
+    return [*grids, _added(case, added)] if added else grids
 
 
-def _measured(rounds: Rounds, idles: Idles) -> Mapping[str, Mapping[str, Sequence[float]]]:
-    """Give what was measured: the values of each peer, by the row's title; without rows that some peer has no value for."""
-    found: dict[str, dict[str, Sequence[float | None]]] = {
-        title: {name: [getattr(one, field) for one in figures] for name, figures in rounds.items()}
-        for title, field in LOADED.items()
-    }
-    found["event in → out, idle, µs"] = {name: [idle.event_us] for name, idle in idles.items()}
-    for phase in Phase:
-        title = f"client gone → upstream told, {phase.value}, µs"
-        found[title] = {name: [idle.client_gone_us[phase.value]] for name, idle in idles.items()}
-    rows = found.items()
-    complete = {
-        title: {name: [one for one in values if one is not None] for name, values in row.items()} for title, row in rows
-    }
-    return {title: row for title, row in complete.items() if all(row.values())}
+def _grid(case: CaseResult, figures: Sequence[str]) -> Grid:
+    """Make a row for each peer; a figure's ratios stand behind it."""
+    columns = [(figure, base) for figure in figures for base in ("", *_bases(case, figure))]
+    head = ["", *(f"÷ {base}" if base else metric(figure).title for figure, base in columns)]
+    rows = [[peer, *(_cell(case, peer, figure, base) for figure, base in columns)] for peer in case.runs]
+    return Grid(head, [row for row in rows if any(row[1:])])
 
 
-def save(directory: Path, shape: Shape, rounds: Rounds, idles: Idles, peers: Sequence[Peer]) -> Path:
-    """Write everything measured to a new JSON file in ``directory`` and give its path."""
-    directory.mkdir(parents=True, exist_ok=True)
-    path = directory / time.strftime("%Y%m%dT%H%M%SZ.json", time.gmtime())
-    document = {
-        "machine": machine(),
-        "versions": {peer.name: peer.version() for peer in peers},
-        "shape": asdict(shape),
-        "rounds": {name: [asdict(one) for one in figures] for name, figures in rounds.items()},
-        "idle": {name: asdict(figures) for name, figures in idles.items()},
-    }
-    path.write_text(json.dumps(document, indent=1) + "\n")
-    return path
+def _bases(case: CaseResult, figure: str) -> list[str]:
+    if figure in CIRCUMSTANCES:
+        return []
+    bases = dict.fromkeys((case.base, *BASES))
+    return [base for base in bases if case.spread(base, figure) is not None and len(_with(case, figure)) > 1]
 
 
-def machine() -> dict[str, str]:
-    """Say on what the figures were made."""
-    return {
-        "cpu": cpu.model_name(),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "uvloop": version("uvloop"),
-        "httptools": version("httptools"),
-    }
+def _with(case: CaseResult, figure: str) -> list[str]:
+    return [peer for peer in case.runs if case.spread(peer, figure) is not None]
 
 
-def _spread(spread: Spread, digits: int) -> str:
-    if spread.low == spread.high:
-        return f"{spread.median:.{digits}f}"
-    return f"{spread.median:.{digits}f} ({spread.low:.{digits}f}-{spread.high:.{digits}f})"
+def _cell(case: CaseResult, peer: str, figure: str, base: str) -> str:
+    if not base:
+        found = case.spread(peer, figure)
+        return "" if found is None else spread(found, metric(figure).digits)
+    compared = None if base == peer else compare(case.by_round(peer, figure), case.by_round(base, figure))
+    return "" if compared is None else spread(compared, 2)
 
 
-def _ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    return _spread(ratio(ours, theirs), 2) if min(theirs) > 0 else ""
+def _added(case: CaseResult, figures: Sequence[str]) -> Grid:
+    """Make the table of each median less that of ``direct``."""
+    rows = [[peer, *(_less_direct(case, peer, figure) for figure in figures)] for peer in case.runs if peer != DIRECT]
+    return Grid(["", *(f"added: {metric(figure).title}" for figure in figures)], [row for row in rows if any(row[1:])])
 
 
-def _align(lines: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rows = (zip(line, widths, strict=True) for line in lines)
-    return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in row).rstrip() for row in rows)
+def _less_direct(case: CaseResult, peer: str, figure: str) -> str:
+    ours, theirs = case.spread(peer, figure), case.spread(DIRECT, figure)
+    return "" if ours is None or theirs is None else number(ours.median - theirs.median, metric(figure).digits)
+
+
+def target_grid(verdicts: Sequence[Verdict]) -> Grid:
+    """Give the targets with what was measured; a ratio has its spread behind it."""
+    return Grid(["target", "case", "limit", "measured", "verdict"], [_target_row(one) for one in verdicts], words=True)
+
+
+def _target_row(verdict: Verdict) -> list[str]:
+    target = verdict.target
+    digits = metric(target.figure).digits if target.theirs is None else 2
+    limit = f"{'≥' if target.at_least else '≤'} {number(target.limit, digits)}"
+    measured = "" if verdict.measured is None else spread(verdict.measured, digits)
+    return [target.words, target.ours.case, limit, measured, verdict.words]
+
+
+def remarks(case: CaseResult) -> list[str]:
+    """Give what must be said beside a case's tables: what is left out, which runs failed, which were invalid."""
+    told = [case.note] if case.note else []
+    for peer, runs in case.runs.items():
+        for run in runs:
+            if run.failed:
+                told.append(f"{peer} failed in round {run.number}: {one_line(run.failed)}")
+            elif run.problems:
+                more = f", and {len(run.problems) - 1} more" if len(run.problems) > 1 else ""
+                told.append(
+                    f"{peer} was invalid in round {run.number} and is not counted: {one_line(run.problems[0])}{more}"
+                )
+    return told
+
+
+def as_text(results: Results) -> str:
+    """Give everything that was measured, for a terminal: cases, then the targets of these cases."""
+    blocks = [_case_text(case) for case in results.cases]
+    measured = {case.name for case in results.cases}
+    verdicts = [one for one in evaluate(results) if one.target.ours.case in measured]
+    if verdicts:
+        blocks.append(target_grid(verdicts).as_text())
+    return "\n\n".join(blocks)
+
+
+def _case_text(case: CaseResult) -> str:
+    parts = [f"{case.name}: {case.title}; median (lowest to highest)"]
+    return "\n\n".join([*parts, *(grid.as_text() for grid in case_grids(case)), *remarks(case)])

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.report.table import machine
+from bench.report.machine import machine
 from bench.soak.plan import Plan
 from bench.soak.processes import ROLES, Growth, Sample
 

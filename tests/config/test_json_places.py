@@ -35,7 +35,7 @@ def test_values_are_those_of_the_standard_library() -> None:
     ],
 )
 def test_entries_have_the_place_of_their_key_and_items_their_own(path: Path, place: Place) -> None:
-    assert parse_json(TEXT, "f.json").places[path] == place
+    assert parse_json(TEXT, "f.json").place(path) == place
 
 
 @pytest.mark.parametrize(
@@ -72,3 +72,19 @@ def test_what_is_no_json_is_refused_with_its_place(text: str, line: int, column:
     with pytest.raises(DocumentError) as caught:
         parse_json(text, "f.json")
     assert caught.value.problems == [Problem("f.json", line, column, "", message)]
+
+
+def test_places_are_not_looked_for_until_one_is_asked_for() -> None:
+    document = parse_json(TEXT, "f.json")
+    assert document.places == {}
+    assert document.problem(("last",), "bad") == Problem("f.json", 3, 3, "last", "bad")
+    assert document.places[("bA", "c", 1)] == (2, 28)
+
+
+@pytest.mark.parametrize("deep", ['{"a":' * 100 + "1" + "}" * 100, "[" * 100 + "{}" + "]" * 100])
+def test_levels_are_counted_with_places_and_without(deep: str) -> None:
+    assert parse_json(deep, "f.json").flaws == []
+    for text in (f"[{deep}]", f'[{deep}, {{"twice": 1, "twice": 2}}]'):
+        with pytest.raises(DocumentError) as caught:
+            parse_json(text, "f.json")
+        assert caught.value.problems == [Problem("f.json", 1, 1, "", "nested too deeply")]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,8 @@ import pytest
 from tests.plugins.probe import LowProbe, Probe
 
 from headgate.config.validation import InvalidConfiguration, PluginCatalog, validate
-from headgate.plugins.catalog import Catalog
+from headgate.plugins.api import Plugin, PluginConfig
+from headgate.plugins.catalog import MOST_PASSED, MOST_PASSED_BYTES, Catalog
 
 
 def refusal(call: Any, *arguments: Any) -> InvalidConfiguration:
@@ -114,12 +116,13 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "class Twin(Good):\n    name = 'sse'\n"
         "class Nameless(Good):\n    name = None\n"
         "class Loose(Good):\n    Config = dict\n"
+        "class Unbuilt(Good):\n    class Config(PluginConfig):\n        socket: memoryview\n"
         "function = len\n"
     )
     information = tmp_path / "outside-1.dist-info"
     information.mkdir()
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: outside\nVersion: 1\n")
-    names = ("Good", "Twin", "Nameless", "Loose", "function", "Missing")
+    names = ("Good", "Twin", "Nameless", "Loose", "Unbuilt", "function", "Missing")
     lines = [f"{name.lower()} = outside_plugins:{name}" for name in names] + ["gone = no_such_module:Plugin"]
     (information / "entry_points.txt").write_text("[headgate.plugins]\n" + "\n".join(lines) + "\n")
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -130,6 +133,8 @@ def test_plugins_of_other_packages_come_by_entry_point() -> None:
     catalog = Catalog()
     assert catalog.names_by_priority()[-1] == "good"
     assert len(catalog.compile({"good": {}}).on_request) == 0
+    unbuilt = catalog.problems.pop(3)
+    assert unbuilt.startswith("plugin unbuilt (outside_plugins:Unbuilt): PydanticSchemaGenerationError: Unable to")
     assert catalog.problems == [
         "plugin twin (outside_plugins:Twin): there is a plugin sse already",
         (
@@ -148,3 +153,70 @@ def test_plugins_of_other_packages_come_by_entry_point() -> None:
 
 def test_without_outside_plugins_there_is_no_problem() -> None:
     assert Catalog().problems == []
+
+
+class BuiltPlugin(Plugin):
+    """Counts how often it is made."""
+
+    name = "built"
+    priority = 1
+    made = 0
+
+    class Config(PluginConfig):
+        value: Any = None
+        room: str = ""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        BuiltPlugin.made += 1
+        if config.value == "bad":
+            raise ValueError("no good")
+
+
+@pytest.fixture
+def built() -> Catalog:
+    BuiltPlugin.made = 0
+    return Catalog([BuiltPlugin])
+
+
+def test_a_configuration_that_has_passed_is_known_again(built: Catalog) -> None:
+    for _ in range(5):
+        built.check("built", {"value": {"a": [1, None]}})
+    assert BuiltPlugin.made == 1
+
+
+def test_each_chain_has_plugins_of_its_own(built: Catalog) -> None:
+    for _ in range(3):
+        built.check("built", {})
+        built.compile({"built": {}})
+    assert BuiltPlugin.made == 1 + 3
+
+
+@pytest.mark.parametrize(
+    "values",
+    [(1, 1.0, True, "1"), (0, False, None, "", []), (math.nan, None), ({"1": 2}, {"1": 2.0}), ([1, 2], [2, 1])],
+    ids=range(5),
+)
+def test_configurations_that_differ_are_never_taken_for_each_other(built: Catalog, values: tuple[Any, ...]) -> None:
+    for value in values:
+        built.check("built", {"value": value})
+    assert BuiltPlugin.made == len(values)
+
+
+def test_a_configuration_that_was_refused_is_refused_again(built: Catalog) -> None:
+    for made in (1, 2):
+        assert "no good" in refusal(built.check, "built", {"value": "bad"}).text
+        assert BuiltPlugin.made == made
+
+
+@pytest.mark.parametrize("conf", [{"room": "x" * MOST_PASSED_BYTES}, {"value": 2**70}], ids=["long", "large number"])
+def test_what_cannot_be_known_again_is_checked_each_time(built: Catalog, conf: dict[str, Any]) -> None:
+    built.check("built", conf)
+    built.check("built", conf)
+    assert BuiltPlugin.made == 2
+
+
+def test_no_more_than_so_many_are_known_again(built: Catalog) -> None:
+    for number in range(2 * MOST_PASSED + 1):
+        built.check("built", {"value": number})
+        assert len(built._passed) <= MOST_PASSED

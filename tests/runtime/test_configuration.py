@@ -15,7 +15,7 @@ from headgate.config.sqlite_store import SqliteStore
 from headgate.config.store import Item
 from headgate.config.validation import InvalidConfiguration
 from headgate.plugins.catalog import Catalog
-from headgate.runtime.configuration import Compiled, FileSource, StoreSource
+from headgate.runtime.configuration import SLICE_CHANGES, Compiled, FileSource, StoreSource
 from headgate.server.generation import Generation
 
 CATALOG = Catalog()
@@ -148,3 +148,58 @@ def test_a_broken_file_is_no_change_once_there_was_a_good_one(tmp_path: Path) ->
         assert [item.id for item in source.resources.all("routes")] == ["a"]
 
     uvloop.run(main())
+
+
+class CountingCatalog(Catalog):
+    """Counts how often something is validated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.checks = 0
+
+    def check(self, name: str, conf: object) -> None:
+        self.checks += 1
+        super().check(name, conf)
+
+
+def test_what_was_checked_is_published_without_compiling_it_again() -> None:
+    catalog = CountingCatalog()
+    live: list[list[str]] = []
+
+    async def publish(changes: Sequence[Change]) -> None:
+        live.append([change.id for change in changes])
+
+    async def main() -> None:
+        compiled = Compiled(Generation.empty(catalog), publish)
+        compiled.check([route("1", plugins={"sse": {}})])
+        await compiled.publish([route("1", plugins={"sse": {}})])
+        assert catalog.checks == 1
+        compiled.check([route("2", plugins={"sse": {}})])
+        await compiled.publish([route("3", plugins={"sse": {}})])  # another than was checked last
+        assert catalog.checks == 3
+        compiled.check([route("4", plugins={"sse": {}})])
+        await compiled.publish([route("5", plugins={"sse": {}})])
+        await compiled.publish([route("4", plugins={"sse": {}})])  # no longer on top of what it was checked on
+        assert catalog.checks == 6
+        assert live == [["1"], ["3"], ["5"], ["4"]]
+        assert sorted(compiled._generation.entries) == ["1", "3", "4", "5"]
+
+    asyncio.run(main())
+
+
+def test_the_bad_ones_among_many_are_found_by_few_attempts() -> None:
+    catalog, published = CountingCatalog(), Published()
+    published.compiled = Compiled(Generation.empty(catalog), published._publish)
+    changes = [route(str(number), plugins={"sse": {}}) for number in range(SLICE_CHANGES)]
+    bad = [route(name, plugins={"sse": {"no-such": 1}}) for name in ("x", "y", "z")]
+    mixed = [bad[0], *changes[:100], bad[1], *changes[100:], bad[2]]
+    assert asyncio.run(published.compiled.publish_good(mixed)) == bad
+    assert [step for steps in published.steps for step in steps] == [f"+{change.id}" for change in changes]
+    assert catalog.checks < 10 * len(mixed)  # each with all others before it would be hundreds of times as many
+
+
+def test_many_are_published_piece_by_piece() -> None:
+    published = Published()
+    changes = [route(str(number)) for number in range(2 * SLICE_CHANGES + 1)]
+    assert asyncio.run(published.compiled.publish_good(changes)) == []
+    assert [len(step) for step in published.steps] == [SLICE_CHANGES, SLICE_CHANGES, 1]

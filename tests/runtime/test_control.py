@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -209,3 +210,31 @@ def test_it_is_ready_once_everything_was(tmp_path: Path, client: httpx2.Client) 
         behaviour.write_text("good")
         running.wait_ready()
         eventually(lambda: look() == (200, "ready"))
+
+
+def test_a_table_that_is_sent_in_parts_is_whole_before_the_first_request_is_answered(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    last = 1200
+    routes = [{"id": str(number), **upstream.route(f"/{number}")} for number in range(1, last + 1)]
+    routes[700]["upstream"]["type"] = 5
+    file = tmp_path / "routes.json"
+    file.write_text(json.dumps({"routes": routes}))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with Running(tmp_path / "data", modules=(), listen=[f"127.0.0.1:{port}"], workers=1, routes=str(file)):
+        connection = eventually(lambda: connected(port))  # accepted long before there is anything to say
+        with connection:
+            for path, status in ((f"/{last}", b"200"), ("/1", b"200"), ("/701", b"404")):
+                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+                answer = b""
+                while not answer.endswith((b"hello", b"}\n", b"}")):
+                    answer += connection.recv(65536)
+                assert answer.startswith(b"HTTP/1.1 " + status)
+
+
+def connected(port: int) -> socket.socket | None:
+    try:
+        return socket.create_connection(("127.0.0.1", port), timeout=60)
+    except ConnectionRefusedError:
+        return None

@@ -72,3 +72,16 @@ def test_a_report_to_nobody_is_no_error() -> None:
         orders.report({"type": "ready"})
 
     run(play)
+
+
+def test_one_can_see_whether_there_is_an_order_without_taking_it() -> None:
+    async def play(supervisor: Channel, orders: Orders) -> None:
+        assert not orders.are_waiting()
+        supervisor.send({"type": "begin"})
+        assert orders.are_waiting()
+        assert (await anext(orders))[0] == {"type": "begin"}
+        assert not orders.are_waiting()
+        supervisor.close()
+        assert orders.are_waiting()
+
+    run(play)

@@ -283,3 +283,41 @@ def test_slices(sizes: list[int], cut: list[int]) -> None:
     pieces = list(slices(writes))
     assert [len(piece) for piece in pieces] == cut
     assert [write for piece in pieces for write in piece] == writes
+
+
+def test_a_table_that_is_not_complete_is_sent_on_but_not_ended() -> None:
+    async def play(stage: Stage) -> None:
+        stage.publisher = Publisher(lambda *_: None, stage.desk, is_complete=False)
+        await stage.publisher.publish([route(1)])
+        early = await stage.join(0)
+        await stage.publisher.publish([route(2), route(3)])  # returns though nobody has acked anything
+        late = await stage.join(1)
+        await stage.publisher.publish([route(4)])
+        for link, expected in ((early, [["1"], ["2", "3"], ["4"]]), (late, [["1", "2", "3"], ["4"]])):
+            for ids in expected:
+                message = await link.receive()
+                assert isinstance(message, Load)
+                assert [write.id for write in message.writes] == ids
+        more = [asyncio.create_task(link.receive()) for link in (early, late)]
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not any(task.done() for task in more)
+        stage.publisher.complete()
+        assert [isinstance(await task, LoadEnd) for task in more] == [True, True]
+
+    run_staged(play)
+
+
+def test_changes_follow_the_end_of_a_table_that_was_sent_in_parts() -> None:
+    async def play(stage: Stage) -> None:
+        stage.publisher = Publisher(lambda *_: None, stage.desk, is_complete=False)
+        link = await stage.join(0)
+        await stage.publisher.publish([route(1)])
+        stage.publisher.complete()
+        assert [write.id for write in await load(link)] == ["1"]
+        publishing = asyncio.create_task(stage.publisher.publish([route(2)]))
+        message = await receive_apply(link)
+        await link.send(Ack(message.revision))
+        await publishing
+
+    run_staged(play)

@@ -9,8 +9,10 @@ import pytest
 from tests.expressions.request_source import Source, make_request
 from tests.running_gateway import change, route, upstream
 
+from headgate.config.change import Change
 from headgate.config.invalid_configuration import InvalidConfiguration
 from headgate.errors import GatewayError
+from headgate.plugins.api import Plugin, PluginConfig
 from headgate.plugins.catalog import Catalog
 from headgate.routing.bucket import NeedsForm
 from headgate.server.generation import Generation, Trial
@@ -50,7 +52,7 @@ def test_order_between_kinds_does_not_matter() -> None:
         service("s", {"hosts": ["a.test"], "upstream_id": "u"}),
         change("upstreams", "u", upstream("a:1")),
     ]
-    made = EMPTY.with_changes(changes, eager=True)
+    made = EMPTY.with_changes(changes)
     plan = made.entries["1"].payload.plan(made)
     assert plan.upstream is made.upstreams["u"]
     assert find(made, "/", "b.test") is None
@@ -136,7 +138,7 @@ def test_the_upstream_of_a_route(own: dict[str, Any], of_service: dict[str, Any]
 
 
 def test_a_route_whose_service_is_gone_has_no_plan() -> None:
-    made = EMPTY.with_changes([route("1", "/", "a:1", service_id="s")], eager=True)
+    made = EMPTY.with_changes([route("1", "/", "a:1", service_id="s")])
     with pytest.raises(GatewayError) as raised:
         made.entries["1"].payload.plan(made)
     assert (raised.value.code, raised.value.status) == ("service_missing", 503)
@@ -156,7 +158,7 @@ def test_a_route_whose_service_is_gone_has_no_plan() -> None:
 )
 def test_a_document_that_does_not_compile_is_refused_with_all_that_came_with_it(bad: Any) -> None:
     with pytest.raises(InvalidConfiguration):
-        EMPTY.with_changes([route("2", "/2", "a:1"), bad], eager=True)
+        EMPTY.with_changes([route("2", "/2", "a:1"), bad])
     assert EMPTY.entries == {}
 
 
@@ -199,3 +201,36 @@ def test_a_trial_takes_what_compiles_and_leaves_out_the_rest() -> None:
     with pytest.raises(InvalidConfiguration, match=r"plugin \[cors\] of global rule \[2\] is in another global rule"):
         trial.admit(change("global_rules", "2", {"plugins": {"cors": {}}}))
     trial.admit(change("global_rules", "2", {"plugins": {"request-id": {}}}))
+
+
+def test_no_plan_is_made_before_one_is_asked_for_and_then_once() -> None:
+    made = EMPTY.with_changes([route("1", "/", "a:1", plugins={"sse": {}})])
+    payload = made.entries["1"].payload
+    assert payload._plan is None
+    assert payload.plan(made) is payload.plan(made.with_changes([route("2", "/2", "a:1")]))
+
+
+class Picky(Plugin):
+    """Refuses when it is made what its model lets pass."""
+
+    name = "picky"
+    priority = 1
+    Config = PluginConfig
+
+    def __init__(self, config: PluginConfig) -> None:
+        super().__init__(config)
+        raise ValueError("never content")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        change("routes", "1", {"uri": "/", "plugins": {"picky": {}}, "upstream": upstream("a:1")}),
+        change("services", "1", {"plugins": {"picky": {}}}),
+        change("global_rules", "1", {"plugins": {"picky": {}}}),
+    ],
+)
+def test_a_plugin_that_cannot_be_made_is_refused_when_it_is_written(bad: Change) -> None:
+    empty = Generation.empty(Catalog([Picky]))
+    with pytest.raises(InvalidConfiguration, match="never content"):
+        empty.with_changes([bad])

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
-from fastapi import Response
 
 from headgate.config.store import Item, Write
+
+if TYPE_CHECKING:
+    from fastapi import Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,5 +86,7 @@ def encode(body: object) -> bytes:
 
 def respond(outcome: Outcome) -> Response:
     """Make the HTTP response of an outcome; its ETag (RFC 9110 §8.8.3) is what If-Match takes."""
+    from fastapi import Response  # noqa: PLC0415 - what decides about writes is loaded before what speaks HTTP
+
     headers = {} if outcome.etag is None else {"ETag": f'"{outcome.etag}"'}
     return Response(encode(outcome.body), outcome.status, headers, media_type="application/json")

@@ -7,7 +7,6 @@ from pathlib import Path
 from headgate.config.document import Document, DocumentError
 from headgate.config.json_places import parse_json
 from headgate.config.problem import Problem
-from headgate.config.yaml_places import parse_yaml
 
 
 def is_json(path: Path) -> bool:
@@ -33,5 +32,8 @@ def read_text(path: Path) -> str:
 
 def parse_document(text: str, path: Path) -> Document:
     """Read the text of a file by the file's kind. Raises DocumentError."""
-    parse = parse_json if is_json(path) else parse_yaml
-    return parse(text, str(path))
+    if is_json(path):
+        return parse_json(text, str(path))
+    from headgate.config.yaml_places import parse_yaml  # noqa: PLC0415 - few processes ever read YAML
+
+    return parse_yaml(text, str(path))

@@ -45,6 +45,9 @@ class EffectiveRoute:
         return self.status == 1
 
 
+_NO_SERVICE = Service.model_construct()  # not validated: that would cost each process a validator that few need
+
+
 def effective(route: Route, service: Service | None = None) -> EffectiveRoute:
     """Merge a route that has its id with the service that it names, as APISIX does.
 
@@ -52,7 +55,7 @@ def effective(route: Route, service: Service | None = None) -> EffectiveRoute:
     enable_websocket each as a whole. Where both an upstream and an upstream_id are left, the id is the one that counts.
     """
     assert route.id is not None, "a route that is served has an id"
-    service = service or Service()
+    service = service or _NO_SERVICE
     upstream, upstream_id = _upstream(route, service)
     websocket = service.enable_websocket if route.enable_websocket is None else route.enable_websocket
     return EffectiveRoute(

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import Field, WrapValidator
@@ -58,6 +59,7 @@ def endpoints(nodes: dict[str, int] | list[Node]) -> Iterator[Endpoint]:
         yield Endpoint(host, node.port, node.weight, node.priority)
 
 
+@lru_cache(maxsize=4096)  # many routes name the same nodes
 def parse_node(text: str) -> tuple[str, int | None]:
     """Read ``host``, ``host:port``, ``[v6]`` or ``[v6]:port``; gives the host without brackets, and the port or None.
 

@@ -69,7 +69,9 @@ FilePath = Annotated[Path, Field(strict=False), BeforeValidator(_not_empty)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True, defer_build=True
+    )
 
 
 MAX_S = 365 * 86400.0

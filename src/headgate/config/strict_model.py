@@ -7,8 +7,8 @@ which keys stand together is data (:class:`KeyRule`), checked here and shown in 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidatorFunctionWrapHandler, model_validator
@@ -63,9 +63,9 @@ class KeyRule:
     kind: Literal["oneOf", "anyOf", "not"]
     sets: tuple[tuple[str, ...], ...]
 
-    def complaint(self, present: Collection[str]) -> str | None:
+    def complaint(self, present: set[str] | frozenset[str]) -> str | None:
         """Give APISIX's text for what is wrong with the keys present, or None."""
-        matched = [number for number, keys in enumerate(self.sets, 1) if all(key in present for key in keys)]
+        matched = [number for number, keys in enumerate(self.sets, 1) if present.issuperset(keys)]
         if self.kind == "not":
             return "value wasn't supposed to match schema" if matched else None
         if self.kind == "anyOf":
@@ -98,15 +98,29 @@ class StrictModel(BaseModel):
     """Base of resources and of the objects in them. ``key_rules`` are checked in order once all keys are valid."""
 
     model_config = ConfigDict(
-        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, json_schema_extra=_finish_schema
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        json_schema_extra=_finish_schema,
+        defer_build=True,  # a process builds the validators that it uses, when it does
     )
 
     key_rules: ClassVar[tuple[KeyRule, ...]] = ()
 
     @model_validator(mode="after")
     def _check_key_rules(self) -> Self:
-        for rule in self.key_rules:
-            complaint = rule.complaint(self.model_fields_set)
+        if self.key_rules:
+            complaint = _first_complaint(type(self), frozenset(self.model_fields_set))
             if complaint is not None:
                 raise PydanticCustomError("key_rule", "{text}", {"text": complaint})
         return self
+
+
+@lru_cache(maxsize=1024)  # thousands of routes are written with the same few sets of keys
+def _first_complaint(model: type[StrictModel], present: frozenset[str]) -> str | None:
+    for rule in model.key_rules:
+        complaint = rule.complaint(present)
+        if complaint is not None:
+            return complaint
+    return None

@@ -52,11 +52,16 @@ class PluginMeta(StrictModel):
 
 
 class _WithMeta(StrictModel):
-    meta: PluginMeta = Field(default=PluginMeta(), alias="_meta")
+    meta: PluginMeta = Field(alias="_meta")
+
+
+_NO_META = PluginMeta.model_construct()
 
 
 def plugin_meta(name: str, conf: Mapping[str, Any]) -> PluginMeta:
     """Read the ``_meta`` of a plugin's configuration. Raises InvalidConfiguration."""
+    if "_meta" not in conf:
+        return _NO_META
     return _parse(name, {key: value for key, value in conf.items() if key == "_meta"}, _WithMeta).meta
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from headgate.config.problem import Path
 
+_BEGINNING = "${{"
 _VARIABLE = re.compile(r"\$\{\{\s*([A-Za-z0-9_]+)\s*(?::=(.*?))?\s*\}\}", re.DOTALL)
 _PLAIN = re.compile(r"true|false|-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,2})?")
 
@@ -29,7 +30,7 @@ class ExpansionError(ValueError):
 def expand(value: Any, environ: Mapping[str, str], path: Path = ()) -> Any:
     """Give a copy of JSON-like data with its variables expanded. Raises ExpansionError at the first that is not set."""
     if isinstance(value, str):
-        return _typed(value, _text(value, environ, path))
+        return _typed(value, _text(value, environ, path)) if _BEGINNING in value else value
     if isinstance(value, list):
         return [expand(item, environ, (*path, index)) for index, item in enumerate(value)]
     if isinstance(value, dict):
@@ -40,10 +41,11 @@ def expand(value: Any, environ: Mapping[str, str], path: Path = ()) -> Any:
 def _mapping(value: dict[str, Any], environ: Mapping[str, str], path: Path) -> dict[str, Any]:
     expanded: dict[str, Any] = {}
     for key, item in value.items():
-        name = _text(key, environ, (*path, key))
+        here = (*path, key)
+        name = _text(key, environ, here) if _BEGINNING in key else key
         if name in expanded:
-            raise ExpansionError((*path, key), f'the key "{name}" stands twice once variables are expanded')
-        expanded[name] = expand(item, environ, (*path, key))
+            raise ExpansionError(here, f'the key "{name}" stands twice once variables are expanded')
+        expanded[name] = expand(item, environ, here)
     return expanded
 
 

@@ -46,7 +46,7 @@ class Answer:
 class PluginConfig(BaseModel):
     """Base of every plugin's configuration: strict, no unknown keys; each field carries a description and its unit."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)
 
 
 class Exchange(Protocol):

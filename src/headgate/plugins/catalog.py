@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+import msgspec
+
 from headgate.config.validation import (
     InvalidConfiguration,
     failed_plugin,
@@ -24,6 +26,10 @@ from headgate.plugins.chain import ConfiguredPlugin, build_chain
 from headgate.plugins.variables import plugin_condition
 
 ENTRY_POINT_GROUP = "headgate.plugins"
+MOST_PASSED = 1024
+"""How many configurations that have passed are known again: routes by the thousand tend to have the same few."""
+MOST_PASSED_BYTES = 4096
+"""How long one that is known again may be."""
 
 
 class Catalog:
@@ -36,6 +42,7 @@ class Catalog:
         given = BUILT_IN if plugins is None else plugins
         self._plugins = {plugin.name: plugin for plugin in given}
         self.problems: list[str] = []
+        self._passed: set[tuple[str, bytes]] = set()
         if plugins is None:
             for entry_point in entry_points(group=ENTRY_POINT_GROUP):
                 self._add(entry_point)
@@ -74,7 +81,14 @@ class Catalog:
 
         Raises InvalidConfiguration with APISIX's text, its location relative to ``conf``.
         """
-        self._configure(name, conf)
+        written = _written(conf)
+        if written is None:
+            self._configure(name, conf)
+        elif (name, written) not in self._passed:
+            self._configure(name, conf)
+            if len(self._passed) >= MOST_PASSED:
+                self._passed.clear()
+            self._passed.add((name, written))
 
     def check_condition(self, expression: object) -> None:
         """Check a route's ``vars``; ValueError with lua-resty-expr's text."""
@@ -99,6 +113,16 @@ class Catalog:
         )
 
 
+def _written(conf: object) -> bytes | None:
+    """Give what tells one configuration, as decoded from JSON or YAML, from every other; None if nothing short does."""
+    try:
+        # Not JSON: msgspec writes a NaN as null there.
+        written = msgspec.msgpack.encode(conf)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return None
+    return written if len(written) <= MOST_PASSED_BYTES else None
+
+
 def _load(entry_point: EntryPoint) -> type[Plugin]:
     plugin: Any = entry_point.load()
     if not _is_subclass(plugin, Plugin):
@@ -107,6 +131,7 @@ def _load(entry_point: EntryPoint) -> type[Plugin]:
     if not (isinstance(name, str) and isinstance(priority, int) and _is_subclass(config, PluginConfig)):
         raise TypeError("name must be a text, priority a whole number, Config a subclass of PluginConfig")
     loaded: type[Plugin] = plugin
+    loaded.Config.model_rebuild()  # models are built late, and one that cannot be is better found here than by a write
     return loaded
 
 

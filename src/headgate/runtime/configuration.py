@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -22,51 +23,81 @@ from headgate.config.validation import InvalidConfiguration, PluginCatalog
 from headgate.server.generation import Generation
 
 WATCH_S = 1.0
+SLICE_CHANGES = 250
+"""How many changes are compiled in one turn of the loop: about 15 ms."""
 
 _log = structlog.get_logger()
 Publish = Callable[[Sequence[Change]], Awaitable[None]]
 
 
 class Compiled:
-    """The generation that control compiled, equal to the workers'. ``publish`` brings changes to these."""
+    """The generation that control compiled, equal to the workers'. ``publish`` brings changes to these.
+
+    What was checked last is kept: published as it was checked, it is not compiled again.
+    """
 
     def __init__(self, empty: Generation, publish: Publish) -> None:
         self._generation = empty
         self._publish = publish
+        self._checked: _Checked | None = None
 
     def check(self, changes: Sequence[Change]) -> None:
         """Raise InvalidConfiguration if what is live would not compile with ``changes``."""
-        self._generation.with_changes(changes, eager=True)
+        origin = self._generation
+        self._checked = _Checked(origin, list(changes), origin.with_changes(changes))
 
     async def publish(self, changes: Sequence[Change]) -> None:
         """Make checked ``changes`` live everywhere; return when they are."""
-        self._generation = self._generation.with_changes(changes)
+        checked, self._checked = self._checked, None
+        if checked is not None and checked.origin is self._generation and checked.changes == list(changes):
+            self._generation = checked.generation
+        else:
+            self._generation = self._generation.with_changes(changes)
         await self._publish(changes)
 
     async def publish_good(self, changes: Sequence[Change]) -> list[Change]:
-        """Make those of ``changes`` live that compile; log and give the others."""
-        try:
-            self.check(changes)
-        except InvalidConfiguration:
-            good, bad = self._sort(changes)
-        else:
-            good, bad = list(changes), []
-        if good:
-            await self.publish(good)
+        """Make those of ``changes`` live that compile; log and give the others.
+
+        Many are compiled and published piece by piece, the loop turning in between: workers take one while the next is compiled.
+        """
+        bad: list[Change] = []
+        for start in range(0, len(changes), SLICE_CHANGES):
+            good, wrong = self._sort(changes[start : start + SLICE_CHANGES])
+            bad += wrong
+            if good:
+                await self.publish(good)
+            await asyncio.sleep(0)
         return bad
 
     def _sort(self, changes: Sequence[Change]) -> tuple[list[Change], list[Change]]:
+        """Try all together; what fails is halved and tried again, until what is wrong stands alone."""
         generation = self._generation
         good: list[Change] = []
         bad: list[Change] = []
-        for change in changes:
+        waiting = [list(changes)]
+        while waiting:
+            part = waiting.pop()
             try:
-                generation = generation.with_changes([change], eager=True)
-                good.append(change)
+                generation = generation.with_changes(part)
+                good += part
             except InvalidConfiguration as error:
-                _log.error("left out", kind=change.kind, id=change.id, error=error.text)
-                bad.append(change)
+                if len(part) > 1:
+                    middle = len(part) // 2
+                    waiting += [part[middle:], part[:middle]]
+                    continue
+                _log.error("left out", kind=part[0].kind, id=part[0].id, error=error.text)
+                bad += part
+        self._checked = _Checked(self._generation, good, generation)
         return good, bad
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """``generation`` is ``origin`` with ``changes``."""
+
+    origin: Generation
+    changes: list[Change]
+    generation: Generation
 
 
 class StoreSource:

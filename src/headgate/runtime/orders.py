@@ -6,6 +6,7 @@ Invariant: the supervisor's death is seen as the end of the orders.
 from __future__ import annotations
 
 import asyncio
+import select
 
 import structlog
 
@@ -40,6 +41,10 @@ class Orders:
             if received is None:
                 raise StopAsyncIteration
             return received
+
+    def are_waiting(self) -> bool:
+        """Whether the next order is there already, or the end of all orders."""
+        return bool(select.select([self._channel], [], [], 0)[0])
 
     def report(self, message: Message) -> None:
         """Tell the supervisor. If it is gone there is nobody to tell; the orders' end says so."""

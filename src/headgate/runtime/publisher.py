@@ -103,13 +103,22 @@ class _Subscriber:
 class Publisher:
     """``on_silent(worker, pid)`` is called for a worker that does not answer; it is expected to have it killed.
 
-    ``desk`` is told who has joined, and gets their reports about streams.
+    ``desk`` is told who has joined, and gets their reports about streams. ``is_complete`` False: what is published until
+    :meth:`complete` is called is parts of the table, which nobody serves before it is whole.
     """
 
-    def __init__(self, on_silent: Callable[[int, int], None], desk: StreamDesk, *, silent_s: float = SILENT_S) -> None:
+    def __init__(
+        self,
+        on_silent: Callable[[int, int], None],
+        desk: StreamDesk,
+        *,
+        silent_s: float = SILENT_S,
+        is_complete: bool = True,
+    ) -> None:
         self._on_silent = on_silent
         self._desk = desk
         self._silent_s = silent_s
+        self._is_complete = is_complete
         self._revision = 1
         self._table: dict[Kind, dict[str, Write]] = {kind: {} for kind in KINDS}
         self._subscribers: set[_Subscriber] = set()
@@ -123,8 +132,15 @@ class Publisher:
     async def publish(self, changes: Sequence[Change]) -> None:
         """Bring ``changes`` to every worker, in order; return when they are live in all. Raises ApplyError.
 
-        At most 500 changes become live at once; more do so in several steps.
+        At most 500 changes become live at once; more do so in several steps. While the table is not complete it is sent on and
+        nothing is waited for.
         """
+        if not self._is_complete:
+            for piece in slices(map(Write.from_change, changes)):
+                self._record(piece)
+                for subscriber in self._subscribers:
+                    subscriber.owe([Load(piece)])
+            return
         first = self._revision + 1
         for piece in slices(map(Write.from_change, changes)):
             self._revision += 1
@@ -139,6 +155,12 @@ class Publisher:
         if errors:
             raise ApplyError(errors[0])
 
+    def complete(self) -> None:
+        """Say that the table is whole: workers may serve it."""
+        self._is_complete = True
+        for subscriber in self._subscribers:
+            subscriber.owe([LoadEnd(self._revision)])
+
     async def serve(self, link: ControlLink) -> None:
         """Bring a worker up to date and keep it so; return when its link has ended."""
         hello = await link.receive()
@@ -148,7 +170,8 @@ class Publisher:
         subscriber = _Subscriber(link, hello)
         # No await between reading the table and joining: what is published from here on is owed on top of it.
         subscriber.owe(Load(piece) for piece in slices(self._all_writes()))
-        subscriber.owe([LoadEnd(self._revision)])
+        if self._is_complete:
+            subscriber.owe([LoadEnd(self._revision)])
         self._subscribers.add(subscriber)
         sender = asyncio.create_task(subscriber.send_owed(), name=f"link-sender-{hello.worker}")
         desk = self._desk.join(hello.worker, hello.pid, hello.started, send=lambda command: subscriber.owe([command]))

@@ -7,8 +7,10 @@ until then.
 
 from __future__ import annotations
 
+import headgate.runtime.plain_structlog  # noqa: F401
+
+# isort: split
 import asyncio
-import gc
 import os
 import socket
 import sys
@@ -24,6 +26,7 @@ from headgate.observe import log
 from headgate.observe.access_log import AccessLog
 from headgate.observe.counters import Counters
 from headgate.plugins.catalog import Catalog
+from headgate.runtime import collection
 from headgate.runtime.link import Hello, open_worker_link
 from headgate.runtime.listening import is_anyone_waiting, turn_away
 from headgate.runtime.orders import Orders
@@ -103,9 +106,7 @@ class Worker:
             self._following = None
 
     async def _loaded(self) -> None:
-        # The table and all code live as long as the process: a collection need not look at them again.
-        gc.collect()
-        gc.freeze()
+        collection.settle()
         self._orders.report({"type": "loaded"})
 
     async def _accept(self) -> None:
@@ -176,6 +177,7 @@ async def _run(start: Start) -> int:
 def main(argument: str) -> int:
     """Run the worker that ``argument`` (a :class:`Start`) describes; give the exit status."""
     ignore_stop_signals()
+    collection.hold_off()
     start = Start.from_argument(argument)
     log.configure(f"worker {start.slot()}")
     return uvloop.run(_run(start))

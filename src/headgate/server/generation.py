@@ -1,8 +1,10 @@
 """The configuration as a worker serves it: immutable, made anew with every change, sharing all that did not change.
 
 Routes are in the table; a route's plan is made at its first request, and again at the first request after a change of
-its service or upstream. So a change costs the same with ten routes and with ten thousand. Control makes the same
-generations to see that a change compiles before it is committed, and makes the plans of what is written at once.
+its service or upstream. So a change costs the same with ten routes and with ten thousand. What a plan is made of is
+looked at when it is written: each upstream is compiled, each plugin built. So making a plan finds nothing wrong that
+was not found then, and control, which makes the same generations to see that a change compiles before it is committed,
+makes no plans at all.
 """
 
 from __future__ import annotations
@@ -64,14 +66,6 @@ class RoutePlan:
                 return plan
         return self._make(generation, service)
 
-    def check(self, generation: Generation) -> None:
-        """Make the plan if it can be made now: a service that is gone may come back, and until then nothing is served.
-
-        Raises InvalidConfiguration for plugins that cannot work.
-        """
-        if self.route.service_id is None or str(self.route.service_id) in generation.services:
-            self.plan(generation)
-
     def _make(self, generation: Generation, service: _Service | None) -> Plan:
         merged = effective(self.route, service.model if service is not None else None)
         if merged.upstream_id is not None:
@@ -107,11 +101,10 @@ class Generation:
         """Give a generation without resources; ``authorities`` (PEM) are what upstreams' certificates need."""
         return cls(catalog, authorities)
 
-    def with_changes(self, changes: Iterable[Change], *, eager: bool = False) -> Generation:
+    def with_changes(self, changes: Iterable[Change]) -> Generation:
         """Give the next generation, with all changes or none.
 
-        Raises InvalidConfiguration for a document that is not valid or does not compile. ``eager`` makes the plans of
-        the written routes at once, so that a plugin that cannot work is found.
+        Raises InvalidConfiguration for a document that is not valid or does not compile.
         """
         edit = _Edit(self)
         by_kind: dict[str, list[Change]] = {kind: [] for kind in KINDS}
@@ -125,13 +118,7 @@ class Generation:
             edit.route(change)
         if by_kind["global_rules"]:
             edit.global_rules(by_kind["global_rules"])
-        generation = edit.result()
-        if eager:
-            for change in by_kind["routes"]:
-                entry = generation.entries.get(change.id)
-                if entry is not None:
-                    entry.payload.check(generation)
-        return generation
+        return edit.result()
 
 
 class Trial:
@@ -142,7 +129,7 @@ class Trial:
 
     def admit(self, change: Change) -> None:
         """Add a change; raises InvalidConfiguration, and leaves it out, if it does not compile with those before it."""
-        self._generation = self._generation.with_changes([change], eager=True)
+        self._generation = self._generation.with_changes([change])
 
 
 class _Edit:

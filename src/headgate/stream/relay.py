@@ -64,6 +64,10 @@ def drop(piece: bytes) -> None:
     """Send nothing."""
 
 
+def _nobody(ending: Ending) -> None:
+    """Hear nothing."""
+
+
 class Relay:
     """Bytes of any response, counted. ``transforms`` are the route's ``on_chunk`` methods, bound to the exchange.
 
@@ -246,7 +250,8 @@ class Relay:
                 self._downstream.end_body()
             else:
                 self._downstream.break_body()
-        self._on_end(ending)
+        on_end, self._on_end = self._on_end, _nobody  # whom it tells holds the relay: no cycle outlives the stream
+        on_end(ending)
 
     def _judge(self, ending: Ending) -> Ending:
         """Give the true reason of an end."""

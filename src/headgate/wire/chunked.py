@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TypeAlias
 
 MAX_LINE_BYTES = 4096
 """Longest chunk-size line with its extensions."""
@@ -38,7 +39,7 @@ class ChunkedDecoder:
     __slots__ = ("_line", "_remaining", "_state", "_trailer_bytes", "decoded", "done", "rest")
 
     def __init__(self) -> None:
-        self._state: Callable[[bytes, int, list[bytes]], int] = self._size
+        self._state: _State = ChunkedDecoder._size  # a function, not a bound method: no cycle
         self._line = b""
         self._remaining = 0
         self._trailer_bytes = 0
@@ -49,7 +50,7 @@ class ChunkedDecoder:
     @property
     def is_between_chunks(self) -> bool:
         """Whether the next byte begins a chunk."""
-        return self._state == self._size and not self._line
+        return self._state is ChunkedDecoder._size and not self._line
 
     def feed(self, data: bytes) -> bytes:
         """Give the body bytes that ``data`` completes; raises BadChunk."""
@@ -57,7 +58,7 @@ class ChunkedDecoder:
         position = 0
         try:
             while position < len(data) and not self.done:
-                position = self._state(data, position, pieces)
+                position = self._state(self, data, position, pieces)
         except BadChunk:
             self.decoded = b"".join(pieces)
             raise
@@ -94,7 +95,7 @@ class ChunkedDecoder:
         if match is None:
             raise BadChunk("a chunk size is malformed")
         self._remaining = int(match[1], 16)
-        self._state = self._body if self._remaining else self._trailer
+        self._state = ChunkedDecoder._body if self._remaining else ChunkedDecoder._trailer
         return position
 
     def _body(self, data: bytes, position: int, pieces: list[bytes]) -> int:
@@ -102,7 +103,7 @@ class ChunkedDecoder:
         pieces.append(piece)
         self._remaining -= len(piece)
         if not self._remaining:
-            self._state = self._body_end
+            self._state = ChunkedDecoder._body_end
         return position + len(piece)
 
     def _body_end(self, data: bytes, position: int, _: list[bytes]) -> int:
@@ -112,7 +113,7 @@ class ChunkedDecoder:
             raise BadChunk("a chunk is longer than its size")
         if len(self._line) == 2:
             self._line = b""
-            self._state = self._size
+            self._state = ChunkedDecoder._size
         return position + len(taken)
 
     def _trailer(self, data: bytes, position: int, _: list[bytes]) -> int:
@@ -128,6 +129,9 @@ class ChunkedDecoder:
         if _TRAILER_LINE.fullmatch(line) is None:
             raise BadChunk("a trailer field is malformed")
         return position
+
+
+_State: TypeAlias = Callable[[ChunkedDecoder, bytes, int, list[bytes]], int]
 
 
 def _take_whole_chunks(data: bytes, position: int, pieces: list[bytes]) -> int:

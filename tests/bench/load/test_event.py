@@ -4,7 +4,7 @@ import itertools
 from array import array
 
 import pytest
-from bench.load.event import SMALLEST_BYTES, EventCheck, make_event
+from bench.load.event import SMALLEST_BYTES, EventCheck, count_problems, make_event
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -68,3 +68,16 @@ def test_latency_is_the_time_since_the_stamp() -> None:
     latencies = array("q")
     EventCheck(3, SIZE).feed(events(0, 1), 5000, latencies)
     assert list(latencies) == [4000, 3999]
+
+
+@pytest.mark.parametrize(
+    ("sent", "received", "problems"),
+    [
+        ({0: 5, 1: 7}, {0: 5, 1: 7}, []),
+        ({0: 5, 1: 7}, {0: 5, 1: 6}, ["stream 1: 7 events sent, 6 received"]),
+        ({0: 5}, {0: 5, 1: 1}, ["stream 1: 0 events sent, 1 received"]),
+        ({2: 1, 10: 1}, {}, ["stream 2: 1 events sent, 0 received", "stream 10: 1 events sent, 0 received"]),
+    ],
+)
+def test_every_stream_is_counted(sent: dict[int, int], received: dict[int, int], problems: list[str]) -> None:
+    assert count_problems(sent, received) == problems
