@@ -7,6 +7,13 @@ ifneq ($(words $(VENV)),1)
 $(error VENV is one name without spaces, relative to the checkout)
 endif
 MARK := $(VENV)/.installed
+# The same as users install it: compiled.
+COMPILED := .venv-compiled
+COMPILED_MARK := $(COMPILED)/.installed
+SOURCES := $(shell find src -name '*.py' -o -name '*.c')
+
+# Tests of what is compiled, which are run on both forms.
+BOTH_FORMS := tests/wire tests/stream tests/upstream tests/server tests/plugins tests/test_timer_wheel.py
 
 # Tests of whole processes, which take the machine to themselves.
 APART := tests/system tests/runtime tests/browser tests/bench
@@ -20,7 +27,9 @@ test: system-packages
 	@$(MAKE) --no-print-directory $(MARK)
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/pytest -q $(APART:%=--ignore=%) -n 2 --dist loadfile
-	$(BIN)/pytest -q $(APART)
+	@$(MAKE) --no-print-directory $(COMPILED_MARK)
+	$(COMPILED)/bin/pytest -q $(BOTH_FORMS) -n 2 --dist loadfile
+	$(COMPILED)/bin/pytest -q $(APART)
 
 check: $(MARK) lint
 	$(BIN)/pytest -q -m "not slow" --ignore=tests/system --ignore=tests/runtime --ignore=tests/browser -n 2 --dist loadfile
@@ -32,14 +41,14 @@ lint: $(MARK)
 	$(BIN)/lint-imports
 
 # One worker beside NGINX, in under five minutes.
-bench: $(MARK)
+bench: $(COMPILED_MARK)
 	@scripts/install-debian nginx-light:nginx
-	$(BIN)/python -m bench
+	$(COMPILED)/bin/python -m bench
 
 # Every case with every peer, in about half an hour; renews docs/design/performance.md. Wants a machine that does nothing else.
-bench-full: $(MARK)
+bench-full: $(COMPILED_MARK)
 	@scripts/install-debian nginx-light:nginx haproxy:haproxy caddy:caddy
-	$(BIN)/python -m bench --full --write-docs
+	$(COMPILED)/bin/python -m bench --full --write-docs
 
 # What the clocks and limits of streams cost; AGAINST=PATH also compares with another checkout.
 bench-cost: $(MARK)
@@ -50,9 +59,14 @@ bench-cost: $(MARK)
 soak: $(MARK)
 	$(BIN)/python -m bench.soak $(SOAK)
 
+$(COMPILED_MARK): pyproject.toml setup.py scripts/create-venv $(SOURCES)
+	@scripts/install-debian gcc:gcc python3-dev:python3-config
+	@scripts/create-venv "$(PYTHON)" "$(COMPILED)" compiled
+	@touch "$@"
+
 .PHONY: system-packages
 system-packages:
-	@scripts/install-debian python3:$(PYTHON) curl:curl chromium:chromium nginx-light:nginx haproxy:haproxy caddy:caddy gcc:gcc python3-dev:python3-config
+	@scripts/install-debian python3:$(PYTHON) curl:curl chromium:chromium nginx-light:nginx haproxy:haproxy caddy:caddy
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || scripts/install-debian python3-venv:
 
 $(MARK): pyproject.toml scripts/create-venv
@@ -60,4 +74,4 @@ $(MARK): pyproject.toml scripts/create-venv
 	@touch "$@"
 
 clean:
-	rm -rf "$(VENV)" .demo .headgate .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf "$(VENV)" "$(COMPILED)" build .demo .headgate .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,4 +1,4 @@
-"""Compiles what runs per event and per request: by mypyc from the same source, and one glance at a read from C.
+"""Compiles what runs per event and per request: by mypyc from the same source, and two functions from C.
 
 Wheels are compiled where there is a C compiler; without one, or with ``HEADGATE_PURE=1``, headgate is installed as it is
 written and does the same, slower. An editable installation is never compiled, so that what is edited is what runs.
@@ -47,15 +47,18 @@ def extensions() -> list[Extension]:
     paths = [path for package in PACKAGES for path in sorted(Path("src/headgate", package).glob("[!_]*.py"))]
     modules = [str(path) for path in paths if str(path.relative_to("src")) not in AS_WRITTEN]
     options = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent", "--explicit-package-bases"]
-    glance = Extension(
-        "headgate.wire._whole_chunks",
-        ["src/headgate/wire/_whole_chunks.c"],
-        extra_compile_args=["-O3"],
-        py_limited_api=True,
-    )
+    in_c = [
+        Extension(
+            f"headgate.{name}",
+            [f"src/headgate/{name.replace('.', '/')}.c"],
+            extra_compile_args=["-O3"],
+            py_limited_api=True,
+        )
+        for name in ("wire._whole_chunks", "server._send_now")
+    ]
     try:
         return [
-            glance,
+            *in_c,
             *mypycify(
                 [*options, *modules, "src/headgate/timer_wheel.py"],
                 opt_level="3",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from headgate.server.body_framing import BodyFraming, choose_framing, drop, set_framing_fields
 from headgate.server.endpoint import reset_on_close
+from headgate.server.send_now import send_now
 from headgate.wire import response_head
 from headgate.wire.chunked import LAST_CHUNK
 from headgate.wire.request import ResponseHead
@@ -20,13 +21,18 @@ CUT_AFTER_S = 0.05
 
 
 class ResponseWriter:
-    """See the module. ``framing`` is that of the response that is under way, or was last."""
+    """See the module. ``framing`` is that of the response that is under way, or was last.
 
-    __slots__ = ("_loop", "_transport", "framing")
+    Heads wait for the end of the loop's turn, so that they leave together with the first bytes of a body. The body's
+    bytes do not: in a busy turn they would wait for all the streams that are read in it.
+    """
+
+    __slots__ = ("_fd", "_loop", "_transport", "framing")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
+        self._fd = _descriptor(transport)
         self.framing = BodyFraming.NONE
 
     def choose_framing(self, content_length: int | None, *, has_body: bool, minor_version: int) -> BodyFraming:
@@ -59,16 +65,29 @@ class ResponseWriter:
         """What sends body bytes."""
         if self.framing is BodyFraming.CHUNKED:
             return self._send_chunk
-        return drop if self.framing is BodyFraming.NONE else self._transport.write
+        return drop if self.framing is BodyFraming.NONE else self._write
 
     @property
     def chunk_passer(self) -> Callable[[bytes], None] | None:
         """What sends chunks that are framed already, where the response is chunked."""
-        return self._transport.write if self.framing is BodyFraming.CHUNKED else None
+        return self._write if self.framing is BodyFraming.CHUNKED else None
+
+    def connection_lost(self) -> None:
+        """Hear that the transport's descriptor is about to be another connection's."""
+        self._fd = -1
+
+    def _write(self, data: bytes) -> None:
+        """Write at once where nothing waits to be written before; the transport keeps what the socket does not take."""
+        if self._transport.get_write_buffer_size():
+            self._transport.write(data)
+            return
+        taken = send_now(self._fd, data)
+        if taken < len(data):
+            self._transport.write(data[taken:] if taken else data)
 
     def _send_chunk(self, piece: bytes) -> None:
         if len(piece) <= JOIN_BYTES:
-            self._transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            self._write(b"%x\r\n%b\r\n" % (len(piece), piece))
         else:
             self._transport.writelines((b"%x\r\n" % len(piece), piece, b"\r\n"))
 
@@ -85,3 +104,10 @@ class ResponseWriter:
         It sees everything that was sent before, and a moment later the cut.
         """
         self._loop.call_later(CUT_AFTER_S, self._transport.close)
+
+
+def _descriptor(transport: asyncio.Transport) -> int:
+    """Give the descriptor of a plain socket's transport; -1 where bytes have to go through the transport."""
+    if transport.get_extra_info("ssl_object") is not None or (sock := transport.get_extra_info("socket")) is None:
+        return -1
+    return int(sock.fileno())

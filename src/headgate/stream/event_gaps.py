@@ -1,14 +1,12 @@
 """How long event streams are silent between two events, over all streams of a worker.
 
-The relay counts here, once per read that brought events, without a call:
-``gaps.counts[index] += 1; gaps.total_s += gap_s``, with the index that :meth:`EventGaps.bucket` gave. The worker's accounts take what has
-gathered once a second, so that an event costs no write to shared memory.
+The relay counts here, once per read that brought events. A gap is taken in whole milliseconds, which is what the loop's
+clock has. The worker's accounts take what has gathered once a second, so that an event costs no write to shared memory.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from math import inf
 from typing import ClassVar
 
 
@@ -42,12 +40,12 @@ class EventGaps:
         self.counts: list[int] = [0] * (len(self.BOUNDS) + 1)
         self.total_s = 0.0
 
-    @classmethod
-    def bucket(cls, gap_s: float) -> tuple[float, float, int]:
-        """Give the bucket of a gap: more than the first number of seconds, at most the second; and its index."""
-        index = bisect_left(cls.BOUNDS, gap_s)
-        over = cls.BOUNDS[index - 1] if index else -inf
-        return over, cls.BOUNDS[index] if index < len(cls.BOUNDS) else inf, index
+    def count(self, gap_s: float) -> None:
+        """Count one gap."""
+        gap_ms = int(gap_s * 1000 + 0.5)
+        index = _BUCKETS[gap_ms] if gap_ms <= _LAST_MS else bisect_left(self.BOUNDS, gap_ms / 1000)
+        self.counts[index] += 1
+        self.total_s += gap_s
 
     def take(self) -> tuple[list[int], float]:
         """Give what has gathered since the last time, counts and sum, and begin anew."""
@@ -55,3 +53,8 @@ class EventGaps:
         self.counts = [0] * len(self.counts)
         self.total_s = 0.0
         return taken
+
+
+_LAST_MS = 1000
+_BUCKETS = bytes(bisect_left(EventGaps.BOUNDS, ms / 1000) for ms in range(_LAST_MS + 1))
+"""The bucket of every gap of up to a second, which most are, by its milliseconds."""

@@ -61,9 +61,6 @@ class EventStreamRelay(Relay):
         "_bom",
         "_count",
         "_counter",
-        "_gap_index",
-        "_gap_over",
-        "_gap_upto",
         "_gaps",
         "_is_watched",
         "_marker",
@@ -94,8 +91,6 @@ class EventStreamRelay(Relay):
         self.policy = settings.policy
         self.stream_id = settings.stream_id
         self._gaps = settings.gaps
-        self._gap_over = self._gap_upto = 0.0  # the bucket of the last gap: most streams keep to one
-        self._gap_index = 0
         self._max_bytes = settings.policy.max_bytes or sys.maxsize
         self._counter = EventCounter(self._count_limit)
         self._safe_bytes = self._count_limit or sys.maxsize
@@ -181,11 +176,7 @@ class EventStreamRelay(Relay):
         now = self._source.last_read
         gaps = self._gaps
         if self.first_event_at:
-            gap_s = now - self.last_event_at
-            if not self._gap_over < gap_s <= self._gap_upto:
-                self._gap_over, self._gap_upto, self._gap_index = EventGaps.bucket(gap_s)
-            gaps.counts[self._gap_index] += 1
-            gaps.total_s += gap_s
+            gaps.count(now - self.last_event_at)
         else:
             self.first_event_at = now
             self.first_piece_at = self.first_piece_at or now
