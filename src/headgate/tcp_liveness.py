@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import socket
 from dataclasses import dataclass
+from functools import lru_cache
 
 _PROBES = 3
 _MOST_S = 32767
@@ -25,15 +26,8 @@ class TcpLiveness:
 
     def watch(self, connection: socket.socket) -> None:
         """Set a socket's options. Connections accepted on a listening socket have its options."""
-        if self.keepalive_s:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            for name, value in (
-                ("TCP_KEEPIDLE", min(math.ceil(self.keepalive_s), _MOST_S)),
-                ("TCP_KEEPINTVL", min(math.ceil(self.keepalive_s / _PROBES), _MOST_S)),
-                ("TCP_KEEPCNT", _PROBES),
-            ):
-                if hasattr(socket, name):  # not on every system
-                    connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        for level, option, value in _keepalive_options(self.keepalive_s):
+            connection.setsockopt(level, option, value)
         self.set_user_timeout(connection, self.user_timeout_s)
 
     def set_user_timeout(self, connection: socket.socket, timeout_s: float) -> None:
@@ -45,3 +39,19 @@ class TcpLiveness:
         if self.user_timeout_s and hasattr(socket, "TCP_USER_TIMEOUT"):
             milliseconds = min(math.ceil(timeout_s * 1000), _MOST_MS)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+
+
+@lru_cache(maxsize=8)
+def _keepalive_options(keepalive_s: float) -> tuple[tuple[int, int, int], ...]:
+    """Give level, option and value of what is to be set, as far as the system has it."""
+    if not keepalive_s:
+        return ()
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in (
+        ("TCP_KEEPIDLE", min(math.ceil(keepalive_s), _MOST_S)),
+        ("TCP_KEEPINTVL", min(math.ceil(keepalive_s / _PROBES), _MOST_S)),
+        ("TCP_KEEPCNT", _PROBES),
+    ):
+        if hasattr(socket, name):  # not on every system
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return tuple(options)

@@ -51,7 +51,8 @@ class TimerWheel:
         slot = math.ceil(when / self.tick_s)
         if UNSCHEDULED < entry.wheel_slot <= slot:
             return
-        self.cancel(entry)
+        if entry.wheel_slot != UNSCHEDULED:
+            self.cancel(entry)
         entry.wheel_slot = slot
         entries = self._slots.get(slot)
         if entries is None:
@@ -64,6 +65,8 @@ class TimerWheel:
 
     def cancel(self, entry: Entry) -> None:
         """Forget ``entry``, if it is there: what has closed is not kept alive until its deadline."""
+        if entry.wheel_slot == UNSCHEDULED:
+            return
         entries = self._slots.get(entry.wheel_slot)
         if entries is not None:
             entries.discard(entry)

@@ -9,9 +9,10 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from headgate.observe.line_writer import CUT_MARK, WRITE_BYTES, LineWriter, encode_line
+from headgate.observe.line_writer import CUT_MARK, GATHER_S, WRITE_BYTES, LineWriter, encode_line, encode_struct
 
 
 class Pipe:
@@ -42,12 +43,46 @@ def test_a_full_pipe_drops_and_counts_and_never_blocks() -> None:
     assert not writer.close(0.01)  # the reader still does not read
     got: list[bytes] = []
     reading = threading.Thread(target=lambda: got.append(os.read(pipe.reader, 4096)))
-    while not writer.close(0):
+    while not writer.close(0.1):  # it waits for the reader, or it would be done
         reading = threading.Thread(target=lambda: got.append(os.read(pipe.reader, 4096)))
         reading.start()
         reading.join()
     rest = pipe.read_all()
     assert (b"".join(got) + rest) == line * (1000 - sum(lost))
+
+
+def test_a_line_after_a_silence_is_written_at_once_and_those_behind_it_together() -> None:
+    reader, writer_end = os.pipe2(os.O_DIRECT)  # packet mode: one read gives what one write wrote
+    writer = LineWriter(writer_end, on_drop=lambda _: None)
+    for _ in range(3):
+        writer.write(b"first\n")
+        assert os.read(reader, 65536) == b"first\n"
+        for _ in range(200):
+            writer.write(b"more\n")
+        packets: list[bytes] = []
+        while sum(map(len, packets)) < len(b"more\n") * 200:
+            packets.append(os.read(reader, 65536))
+        assert b"".join(packets) == b"more\n" * 200
+        assert len(packets) < 100  # one, where nobody keeps this process from writing them
+        time.sleep(5 * GATHER_S)  # the silence
+    assert writer.close(5)
+    os.close(reader)
+    os.close(writer_end)
+
+
+def test_no_line_is_forgotten_whenever_it_comes(tmp_path: Path) -> None:
+    """Also one that comes as the thread goes to sleep: it is written without another one behind it."""
+    path = tmp_path / "log"
+    writer = LineWriter(path, on_drop=lambda _: None)
+    deadline = time.monotonic() + 30
+    for number in range(200):
+        time.sleep(GATHER_S * (number % 20) / 18)
+        writer.write(b"%d\n" % number)
+        if not number % 10:
+            while not path.read_bytes().endswith(b"%d\n" % number):
+                assert time.monotonic() < deadline
+    assert writer.close(5)
+    assert path.read_bytes() == b"".join(b"%d\n" % number for number in range(200))
 
 
 def test_writes_hold_whole_lines_of_at_most_pipe_buf() -> None:
@@ -137,6 +172,22 @@ def test_a_long_line_is_cut_to_fit(text: str) -> None:
     assert record["host"] == "example.org"
     assert text.startswith(record["path"].removesuffix(CUT_MARK))
     assert record["path"].endswith(CUT_MARK)
+
+
+class Told(msgspec.Struct):
+    path: str
+    status: int = 200
+    route: str | None = None
+    detail: str | msgspec.UnsetType = msgspec.UNSET
+
+
+@pytest.mark.parametrize("text", ["/", "x" * 10_000, "\udc80"])
+@pytest.mark.parametrize("detail", ["why", msgspec.UNSET])
+def test_a_struct_is_written_as_its_fields_are(text: str, detail: str | msgspec.UnsetType) -> None:
+    fields = {"path": text, "status": 200, "route": None}
+    if detail is not msgspec.UNSET:
+        fields["detail"] = detail
+    assert encode_struct(Told(text, detail=detail)) == encode_line(fields)
 
 
 def test_a_line_that_fits_is_not_cut() -> None:

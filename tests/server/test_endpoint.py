@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+import struct
 from typing import Any
 
 import pytest
@@ -12,27 +12,25 @@ from headgate.server.endpoint import peer_of, reset_on_close
 from headgate.wire.request import Peer
 
 
-def with_connection(look: Callable[[asyncio.Transport, socket.socket], None]) -> None:
-    async def run() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            client = socket.create_connection(listening.getsockname(), timeout=30)
-            ours, _ = listening.accept()
-        with client:
-            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(asyncio.Protocol, ours)
-            look(transport, client)
-            transport.abort()
-            await asyncio.sleep(0)
-
-    uvloop.run(run())
+@pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_both_ends(family: socket.AddressFamily, host: str) -> None:
+    with socket.create_server((host, 0), family=family) as listening:
+        server_port = listening.getsockname()[1]
+        with socket.create_connection((host, server_port), timeout=30) as client:
+            ours, remote = listening.accept()
+            with ours:
+                assert peer_of(ours, remote) == Peer(host, client.getsockname()[1], host, server_port)
 
 
-def test_both_ends() -> None:
-    def look(transport: asyncio.Transport, client: socket.socket) -> None:
-        _, port = client.getsockname()
-        _, server_port = client.getpeername()
-        assert peer_of(transport) == Peer("127.0.0.1", port, "127.0.0.1", server_port)
-
-    with_connection(look)
+def test_both_ends_are_known_of_a_client_that_has_left() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        client = socket.create_connection(listening.getsockname(), timeout=30)
+        port = client.getsockname()[1]
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        ours, remote = listening.accept()
+        with ours:
+            assert peer_of(ours, remote).remote_port == port
 
 
 @pytest.mark.parametrize("how", ["close", "abort"])

@@ -39,7 +39,7 @@ class Field:
         self.changed = asyncio.Event()
         self.sockets = [socket.create_server(("127.0.0.1", 0), backlog=512) for _ in range(sockets)]
         self.loop = asyncio.get_running_loop()
-        self.listener = Listener(self.loop, self.sockets, lambda: Held(self), capacity=capacity, on_pause=self._count)
+        self.listener = Listener(self.loop, self.sockets, lambda _: Held(self), capacity=capacity, on_pause=self._count)
         self._clients: list[socket.socket] = []
 
     def _count(self) -> None:
@@ -134,7 +134,7 @@ def test_without_descriptors_accepting_rests_and_is_tried_again(monkeypatch: pyt
         field = Field(capacity=10)
         plain = field.sockets[0]
         field.sockets = [Short(fileno=plain.detach())]
-        field.listener = Listener(field.loop, field.sockets, lambda: Held(field), capacity=10, on_pause=field._count)
+        field.listener = Listener(field.loop, field.sockets, lambda _: Held(field), capacity=10, on_pause=field._count)
         with field.running():
             field.connect(1)
             began = time.monotonic()

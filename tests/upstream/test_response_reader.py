@@ -344,7 +344,7 @@ def test_trailers_without_end_are_refused(unit: bytes) -> None:
     assert reader.trouble is not None
     assert reader.trouble.code == "protocol_error"
     assert reader.head is not None
-    assert len(reader._fields) == 1
+    assert len(reader.head.headers) == 1
 
 
 def test_small_chunks_in_small_reads_go_on_for_ever() -> None:

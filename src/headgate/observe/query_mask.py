@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from urllib.parse import unquote_plus
 
 MASK = "***"
@@ -31,11 +32,16 @@ def mask_query(target: bytes, extra: Collection[str] = ()) -> str:
     path, mark, query = text.partition("?")
     if not mark:
         return text
-    return path + mark + "&".join(_mask_argument(argument, extra) for argument in query.split("&"))
+    if "&" not in query:
+        return f"{path}?{_mask_argument(query, extra)}"
+    return f"{path}?{'&'.join([_mask_argument(argument, extra) for argument in query.split('&')])}"
 
 
 def _mask_argument(argument: str, extra: Collection[str]) -> str:
     """Mask one piece between ``&``; some servers part arguments at ``;`` too, so a secret after one is found as well."""
+    if ";" not in argument:
+        name, equals, _ = argument.partition("=")
+        return f"{name}={MASK}" if equals and _is_secret(name, extra) else argument
     start = 0
     while start <= len(argument):
         end = argument.find(";", start)
@@ -48,9 +54,24 @@ def _mask_argument(argument: str, extra: Collection[str]) -> str:
 
 
 def _is_secret(name: str, extra: Collection[str]) -> bool:
-    name = (unquote_plus(name) if "%" in name else name).strip("+ ").lower()
-    if name in extra or name in _NAMES:
+    if extra and _plain(name) in extra:
+        return True
+    return _known_sound(name) if len(name) <= _SHORT else _sounds_secret(name)
+
+
+def _plain(name: str) -> str:
+    return (unquote_plus(name) if "%" in name else name).strip("+ ").lower()
+
+
+def _sounds_secret(name: str) -> bool:
+    name = _plain(name)
+    if name in _NAMES:
         return True
     words = _WORD.findall(name)
     singular = [word.removesuffix("s") for word in words]
     return not _WORDS.isdisjoint(words + singular) or any(word.endswith(_ENDINGS) for word in singular)
+
+
+_SHORT = 32
+_known_sound = lru_cache(maxsize=1024)(_sounds_secret)
+"""Names come again and again; values are not kept."""

@@ -77,9 +77,11 @@ class Row:
     def observe_latency(self, slots: memoryview, request_s: float, upstream_s: float | None) -> None:
         """Count how long a request took, and which part of that was the upstream's (None: it saw none)."""
         observe(slots, self.request, request_s)
-        if upstream_s is not None:
+        if upstream_s is None:
+            observe(slots, self.apisix, request_s)
+        else:
             observe(slots, self.upstream, upstream_s)
-        observe(slots, self.apisix, request_s - (upstream_s or 0.0))
+            observe(slots, self.apisix, request_s - upstream_s)
 
 
 class RouteRows:

@@ -27,6 +27,8 @@ from headgate.wire.request_head import BadRequest
 
 PUBLISH_S = 1.0
 """How often the counts of running streams are added to the worker's counters."""
+_RESPONSES = [slot.RESPONSES[min(max(digit, 1), 5)] for digit in range(10)]
+_ENDED = slot.EXCHANGES_ENDED
 LEFT = 499
 """What a client that left before a response head is counted as, where a status is asked for (as NGINX does)."""
 
@@ -83,26 +85,26 @@ class Accounts:
 
     def response_begun(self, exchange: Exchange) -> None:
         """Count a response, and if it is a stream, note that it is open."""
-        slots = self._slots
-        slots[slot.RESPONSES[min(max(exchange.status // 100, 1), 5)]] += 1
+        self._slots[_RESPONSES[exchange.status // 100]] += 1
         if exchange.is_stream:
             self._open(exchange)
         elif exchange.status == 101:
-            self._count_request(exchange, self._clock())
+            self._count_request(exchange, self._row_of(exchange), self._clock())
 
     def exchange_ended(self, exchange: Exchange) -> None:
         """Count and log an exchange that has ended."""
         ending = exchange.ending
         assert ending is not None
         now = self._clock()
-        self._slots[slot.EXCHANGES_ENDED[ending]] += 1
-        account = self._accounts.pop(exchange.id, None)
+        self._slots[_ENDED[ending]] += 1
+        account = self._accounts.pop(exchange.id, None) if exchange.is_stream else None
         if account is not None:
             self._close(account, ending, now)
         else:
-            self._count_bytes(exchange, self._row_of(exchange))
+            row = self._row_of(exchange)
+            self._count_bytes(exchange, row)
             if exchange.status != 101:
-                self._count_request(exchange, now)
+                self._count_request(exchange, row, now)
         self._publish_soon()
         if self._access_log.enabled:
             self._access_log.write(record.ended(exchange, now, self._mask))
@@ -123,18 +125,19 @@ class Accounts:
             return self._rows.find("", "", "")
         return self._rows.find(plan.route_id, plan.service_id or "", target.host if target is not None else "")
 
-    def _count_request(self, exchange: Exchange, now: float) -> Row:
+    def _count_request(self, exchange: Exchange, row: Row, now: float) -> None:
         """Count the status and how long it took until ``now``."""
-        row, asked_at = self._row_of(exchange), exchange.dispatch.began_at
+        asked_at = exchange.dispatch.began_at
         self._slots[row.code(exchange.status or LEFT)] += 1
         row.observe_latency(self._slots, now - exchange.started, now - asked_at if asked_at else None)
-        return row
 
     def _count_bytes(self, exchange: Exchange, row: Row) -> None:
         """Count all bytes of an exchange that was no stream."""
         slots, relay, tunnel = self._slots, exchange.relay, exchange.tunnel
-        slots[row.ingress] += exchange.upload.sent_bytes
-        slots[row.egress] += exchange.answer_bytes
+        if exchange.upload.sent_bytes:
+            slots[row.ingress] += exchange.upload.sent_bytes
+        if exchange.answer_bytes:
+            slots[row.egress] += exchange.answer_bytes
         if tunnel is not None:
             slots[row.ingress] += tunnel.bytes_up
             slots[row.egress] += tunnel.bytes_down
@@ -147,7 +150,8 @@ class Accounts:
     def _open(self, exchange: Exchange) -> None:
         now, slots = self._clock(), self._slots
         self.streams[exchange.id] = exchange
-        row = self._count_request(exchange, now)
+        row = self._row_of(exchange)
+        self._count_request(exchange, row, now)
         self._accounts[exchange.id] = _Account(exchange, row, progress_at=now + self._progress_s)
         slots[row.ingress] += exchange.upload.sent_bytes
         slots[slot.STREAMS_OPENED] += 1

@@ -45,7 +45,7 @@ def head_of(answer: Answer, date: bytes) -> ResponseHead:
     headers = Headers.of(answer.headers)
     headers.add(b"Date", date)
     headers.add(b"Server", SERVER)
-    return ResponseHead(answer.status, reason_of(answer.status), headers)
+    return ResponseHead(answer.status, reason_of(answer.status), headers, body_follows=bool(answer.body))
 
 
 class DateField:

@@ -20,18 +20,21 @@ class BodyFraming(Enum):
     """FIN; cut short: RST."""
 
 
+_NONE, _SIZED, _CHUNKED = BodyFraming.NONE, BodyFraming.SIZED, BodyFraming.CHUNKED
+
+
 def choose_framing(content_length: int | None, *, has_body: bool, minor_version: int) -> BodyFraming:
     """Choose for a client of HTTP/1.``minor_version``: sized where the length is known, else chunked where it exists."""
     if not has_body:
-        return BodyFraming.NONE
+        return _NONE
     if content_length is not None:
-        return BodyFraming.SIZED
-    return BodyFraming.CHUNKED if minor_version else BodyFraming.CLOSE
+        return _SIZED
+    return _CHUNKED if minor_version else BodyFraming.CLOSE
 
 
 def is_last(framing: BodyFraming, headers: Headers) -> bool:
     """Say whether the connection closes after this response: by its framing, or as its head says (RFC 9112 §9.6)."""
-    return framing is BodyFraming.CLOSE or b"close" in headers.tokens(b"connection")
+    return b"close" in headers.tokens(b"connection") or framing is BodyFraming.CLOSE
 
 
 def set_framing_fields(
@@ -49,7 +52,7 @@ def set_framing_fields(
     """
     if content_length is not None and status != 204:
         headers.set(b"Content-Length", b"%d" % content_length)
-    elif framing is BodyFraming.CHUNKED:
+    elif framing is _CHUNKED:
         headers.set(b"Transfer-Encoding", b"chunked")
     if not keep_alive:
         headers.set(b"Connection", b"close")

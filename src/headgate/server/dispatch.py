@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from headgate.errors import GatewayError, Source
 from headgate.server import phases, upstream_head
+from headgate.server.in_task import in_task
 from headgate.server.tries import Tries, is_stale
 
 if TYPE_CHECKING:
@@ -22,21 +23,38 @@ class Dispatch:
     ``began_at``: when the first target was looked for, a reading of the loop's clock; 0 = not yet.
     """
 
-    __slots__ = ("_exchange", "_gateway", "_reused", "_tries", "began_at", "client")
+    __slots__ = ("_exchange", "_gateway", "_next", "_reused", "_tries", "began_at", "client")
 
     def __init__(self, exchange: Exchange, gateway: Gateway) -> None:
         self._exchange = exchange
         self._gateway = gateway
         self._tries = Tries(exchange.started)
+        self._next: Target | None = None  # picked, and not tried yet
         self._reused = False
         self.began_at = 0.0
         self.client: Http1Client | None = None
+
+    def send_at_once(self) -> bool:
+        """Send the request to the first target, if a connection to it is in the pool; False: :meth:`forward` it.
+
+        Raises GatewayError where there is no target.
+        """
+        gateway, upstream = self._gateway, self._upstream
+        self.began_at = gateway.clock()
+        target = self._exchange.target = self._next = self._tries.next(upstream)
+        client = gateway.pools.pool(target, upstream.keep_alive).take()
+        if client is None:
+            return False
+        self._next = None
+        self._send(client, target)
+        return True
 
     async def forward(self) -> None:
         """Send the request to the next target that takes it. Raises GatewayError where there is none."""
         self.began_at = self.began_at or self._gateway.clock()
         while True:
-            target = self._exchange.target = self._tries.next(self._upstream)
+            target, self._next = self._next or self._tries.next(self._upstream), None
+            self._exchange.target = target
             if await self._try(target, reuse=True):
                 return
 
@@ -83,8 +101,13 @@ class Dispatch:
         plan = self._exchange.plan
         assert plan is not None
         pool = self._gateway.pools.pool(target, self._upstream.keep_alive)
+        client = pool.take() if reuse else None
+        if client is not None:
+            self._send(client, target)
+            return True
+        await in_task()
         try:
-            client = (pool.take() if reuse else None) or await pool.connect(plan.timeouts.connect_s)
+            client = await pool.connect(plan.timeouts.connect_s)
         except GatewayError as error:
             if not self.may_go_on(error):
                 raise

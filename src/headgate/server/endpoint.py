@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from typing import Any
 
 from headgate.wire.request import Peer
 
@@ -12,10 +13,12 @@ _LINGER = struct.pack("ii", 0, 0)
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
 
-def peer_of(transport: asyncio.BaseTransport) -> Peer:
-    """Give both addresses; an empty one where the client has left already."""
-    remote = transport.get_extra_info("peername") or ("", 0)
-    local = transport.get_extra_info("sockname") or ("", 0)
+def peer_of(accepted: socket.socket, remote: tuple[Any, ...]) -> Peer:
+    """Give both addresses of a connection that was accepted from ``remote``.
+
+    A transport asked for them makes a socket object and a system call for each.
+    """
+    local = accepted.getsockname()
     return Peer(str(remote[0]), int(remote[1]), str(local[0]), int(local[1]))
 
 

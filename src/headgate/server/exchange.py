@@ -2,8 +2,8 @@
 
 Its way up is :class:`~headgate.server.dispatch.Dispatch`, what its client is told :class:`~headgate.server.reply.Reply`.
 
-An exchange runs in one task from its start until the request is out; from then on the upstream's connection calls it,
-and there is no task while a response is awaited or flows. It ends exactly once, in :meth:`Exchange._finish`, with one
+Until its request is out an exchange is one piece of work, which becomes a task where it has to wait (``in_task``); from then
+on the upstream's connection calls it, and there is no task while a response is awaited or flows. It ends exactly once, in :meth:`Exchange._finish`, with one
 :class:`~headgate.stream.ending.Ending`.
 """
 
@@ -21,6 +21,7 @@ from headgate.server import answers, phases, record, upstream_head
 from headgate.server.dispatch import Dispatch
 from headgate.server.gone import GONE, Gone
 from headgate.server.held_head import REQUEST_BYTES
+from headgate.server.in_task import Work, in_task, run
 from headgate.server.reply import Reply
 from headgate.server.response import pass_on_switch
 from headgate.server.tunnel import Tunnel, make_tunnel
@@ -98,11 +99,14 @@ class Exchange:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin."""
-        self._start_task(self._begin)
+        """Begin; what needs no wait is done on return."""
+        self._task = run(self._run(self._begin), self._spawn)
 
     def _start_task(self, work: Callable[[], Awaitable[None]]) -> None:
-        self._task = self._gateway.spawn(self._run(work), name=self.id)
+        self._task = self._spawn(self._run(work))
+
+    def _spawn(self, work: Work) -> asyncio.Task[None]:
+        return self._gateway.spawn(work, name=self.id)
 
     # -- what plugins and expressions see -------------------------------------------------------------------------------
 
@@ -137,7 +141,8 @@ class Exchange:
         if (answer := await self._admit()) is None:
             if self.stream_policy.peek is not None:
                 self.upload.keep(REQUEST_BYTES)
-            await self.dispatch.forward()
+            if not self.dispatch.send_at_once():
+                await self.dispatch.forward()
         else:
             self.reply.answer(answer, Ending.REFUSED)
 
@@ -153,7 +158,8 @@ class Exchange:
         """Match, and run the phases that may answer; None = forward."""
         generation = self._gateway.generation
         found = generation.table.match(self)
-        if isinstance(found, NeedsForm):
+        if found is NeedsForm.NEEDS_FORM:
+            await in_task()
             self.form = await self.upload.read_form(self.request, self._gateway.loop)
             found = generation.table.match(self)
         if generation.global_chain is not None:
@@ -166,8 +172,9 @@ class Exchange:
         if found is None or isinstance(found, NeedsForm):
             return answers.ROUTE_NOT_FOUND
         self.plan = found.payload.plan(generation)
-        self.chains = (*self.chains, self.plan.chain)
-        return await phases.admit(self.plan.chain, self)
+        chain = self.plan.chain
+        self.chains = (*self.chains, chain) if self.chains else (chain,)
+        return await phases.admit(chain, self) if chain.on_request or chain.on_route else None
 
     def body_failed(self, error: BadRequest, ending: Ending) -> None:
         """Give up: where the request's body ends is anybody's guess, so its upstream connection is not used again."""

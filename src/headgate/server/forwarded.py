@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-from headgate.wire.headers import Headers
+from headgate.wire.headers import Field, Headers
 from headgate.wire.request import Request
 
 _PORT = re.compile(rb":([0-9]+)$")
@@ -24,6 +24,7 @@ _DROPPED = frozenset(
         b"x-forwarded-port",
     }
 )
+_DROPPED_AND_FORWARDED = _DROPPED | {b"forwarded"}
 
 
 class Forwarding:
@@ -38,26 +39,29 @@ class Forwarding:
         self._has_list = trusted is not None
         self._networks = [ipaddress.ip_network(text, strict=False) for text in trusted or ()]
         self._is_trusted = lru_cache(maxsize=4096)(self._look_up)
+        self._said = lru_cache(maxsize=1024)(_fields)
 
     def apply(self, request: Request, headers: Headers) -> None:
         """Set the fields on ``headers``, which will go upstream."""
         peer = request.peer
         trusted = self._has_list and self._is_trusted(peer.remote_addr)
-        remote = peer.remote_addr.encode()
         chain = headers.combined(b"x-forwarded-for") if trusted or not self._has_list else None
-        values = {
-            b"X-Forwarded-Proto": peer.scheme,
-            b"X-Forwarded-Host": self._host(request),
-            b"X-Forwarded-Port": self._port(request),
-        }
+        said = self._said(
+            peer.remote_addr,
+            peer.scheme,
+            request.authority,
+            request.host,
+            peer.server_addr,
+            peer.server_port,
+            legacy=self._legacy,
+        )
+        drop = _DROPPED if trusted else _DROPPED_AND_FORWARDED
+        own: list[Field] = list(said)
+        if chain:
+            own[1] = (b"x-forwarded-for", b"X-Forwarded-For", chain + b", " + said[0][2])
         if trusted:
-            values = {name: headers.get(name.lower()) or value for name, value in values.items()}
-        drop = _DROPPED if trusted else _DROPPED | {b"forwarded"}
-        headers.fields = [field for field in headers.fields if field[0] not in drop]
-        headers.add(b"X-Real-IP", remote)
-        headers.add(b"X-Forwarded-For", chain + b", " + remote if chain else remote)
-        for name, value in values.items():
-            headers.add(name, value)
+            own[2:] = [(lower, name, headers.get(lower) or value) for lower, name, value in said[2:]]
+        headers.fields = [field for field in headers.fields if field[0] not in drop] + own
 
     def _look_up(self, address: str) -> bool:
         try:
@@ -66,11 +70,26 @@ class Forwarding:
             return False
         return any(parsed in network for network in self._networks)
 
-    def _host(self, request: Request) -> bytes:
-        if self._legacy:
-            return request.host or request.peer.server_addr.encode()
-        return request.authority or request.peer.server_addr.encode()
 
-    def _port(self, request: Request) -> bytes:
-        match = None if self._legacy else _PORT.search(request.authority)
-        return match[1] if match else str(request.peer.server_port).encode()
+def _fields(
+    remote_addr: str,
+    scheme: bytes,
+    authority: bytes,
+    host: bytes,
+    server_addr: str,
+    server_port: int,
+    *,
+    legacy: bool,
+) -> tuple[Field, ...]:
+    """Give what is said of a client that says nothing itself."""
+    remote = remote_addr.encode()
+    match = None if legacy else _PORT.search(authority)
+    port = match[1] if match else b"%d" % server_port
+    host = (host if legacy else authority) or server_addr.encode()
+    return (
+        (b"x-real-ip", b"X-Real-IP", remote),
+        (b"x-forwarded-for", b"X-Forwarded-For", remote),
+        (b"x-forwarded-proto", b"X-Forwarded-Proto", scheme),
+        (b"x-forwarded-host", b"X-Forwarded-Host", host),
+        (b"x-forwarded-port", b"X-Forwarded-Port", port),
+    )

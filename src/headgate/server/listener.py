@@ -12,6 +12,11 @@ import errno
 import resource
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from headgate.server.endpoint import peer_of
+from headgate.wire.request import Peer
 
 RESERVE = 48
 """Descriptors kept for files, links and the resolver."""
@@ -32,13 +37,13 @@ def stream_capacity() -> int:
 
 
 class Listener:
-    """Listening sockets of one worker. ``make`` gives the protocol of a connection, ``on_pause`` hears of each pause."""
+    """Listening sockets of one worker. ``make`` gives the protocol of a connection with these two ends, ``on_pause`` hears of each pause."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         sockets: Sequence[socket.socket],
-        make: Callable[[], asyncio.Protocol],
+        make: Callable[[Peer], asyncio.Protocol],
         *,
         capacity: int,
         on_pause: Callable[[], None],
@@ -89,7 +94,7 @@ class Listener:
                 self._on_pause()
                 return
             try:
-                accepted, _ = listening.accept()
+                accepted, remote = listening.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -100,13 +105,13 @@ class Listener:
                 self._loop.call_later(RETRY_S, self._resume)
                 return
             self._open += 1
-            task = self._loop.create_task(self._connect(accepted), name="accept")
+            task = self._loop.create_task(self._connect(accepted, remote), name="accept")
             self._starting.add(task)
             task.add_done_callback(self._starting.discard)
 
-    async def _connect(self, accepted: socket.socket) -> None:
+    async def _connect(self, accepted: socket.socket, remote: tuple[Any, ...]) -> None:
         try:
-            await self._loop.connect_accepted_socket(self._make, accepted)
+            await self._loop.connect_accepted_socket(partial(self._make, peer_of(accepted, remote)), accepted)
         except OSError:  # the client left between connecting and being accepted: there is nobody to answer
             accepted.close()
             self.connection_closed()

@@ -6,28 +6,35 @@ import inspect
 from collections.abc import Callable, Sequence
 
 from headgate.plugins.api import Answer, Chain, Exchange, RequestPhase
+from headgate.server.in_task import in_task
 from headgate.wire.request import ResponseHead, UpstreamRequest
 
 
 async def admit(chain: Chain, exchange: Exchange) -> Answer | None:
     """Run the phases that may answer; the first answer ends them, None = go on."""
     phase: RequestPhase
-    for phase in chain.on_request + chain.on_route:
-        result = phase(exchange)
-        if inspect.isawaitable(result):
-            result = await result
-        if result is not None:
-            return result
+    for phases in (chain.on_request, chain.on_route):
+        for phase in phases:
+            result = phase(exchange)
+            if result is None:
+                continue
+            if inspect.isawaitable(result):
+                await in_task()
+                result = await result
+            if result is not None:
+                return result
     return None
 
 
 def prepare(chains: Sequence[Chain], exchange: Exchange, request: UpstreamRequest) -> UpstreamRequest:
     """Give what goes to the target that was chosen; a copy where a plugin changes it, as there may be another target."""
-    phases = [phase for chain in chains for phase in chain.on_upstream_request]
-    if phases:
-        request = UpstreamRequest(request.method, request.target, request.headers.copy(), request.host)
-    for phase in phases:
-        phase(exchange, request)
+    own = False
+    for chain in chains:
+        for phase in chain.on_upstream_request:
+            if not own:
+                own = True
+                request = UpstreamRequest(request.method, request.target, request.headers.copy(), request.host)
+            phase(exchange, request)
     return request
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from headgate.observe.exchange_record import ExchangeRecord
 from headgate.observe.query_mask import mask_query
 from headgate.stream.ending import Ending
 from headgate.wire.request import Peer
@@ -41,27 +42,28 @@ def variable(exchange: Exchange, name: str) -> bytes | None:
             return None
 
 
-def opened(exchange: Exchange, now: float, mask: Collection[str]) -> dict[str, object]:
+def opened(exchange: Exchange, now: float, mask: Collection[str]) -> ExchangeRecord:
     """Give the record of a stream that opens."""
-    return {"event": "stream_opened", **_request(exchange, mask), "head_s": round(now - exchange.started, 6)}
+    found = _begin("stream_opened", exchange, mask)
+    found.head_s = round(now - exchange.started, 6)
+    return found
 
 
-def progress(exchange: Exchange, now: float, mask: Collection[str]) -> dict[str, object]:
+def progress(exchange: Exchange, now: float, mask: Collection[str]) -> ExchangeRecord:
     """Give the record of a stream that runs on: what :func:`ended` says, as far as it is known."""
-    return {"event": "stream_progress", **_request(exchange, mask), **_measures(exchange, now)}
+    found = _begin("stream_progress", exchange, mask)
+    _measure(found, exchange, now)
+    return found
 
 
-def ended(exchange: Exchange, now: float, mask: Collection[str]) -> dict[str, object]:
+def ended(exchange: Exchange, now: float, mask: Collection[str]) -> ExchangeRecord:
     """Give the record of an exchange that has ended."""
-    found: dict[str, object] = {
-        "event": "stream_ended" if exchange.is_stream else "request_ended",
-        **_request(exchange, mask),
-        **_measures(exchange, now),
-        "ending": exchange.ending.value if exchange.ending is not None else None,
-    }
+    found = _begin("stream_ended" if exchange.is_stream else "request_ended", exchange, mask)
+    _measure(found, exchange, now)
+    found.ending = exchange.ending
     if exchange.error is not None:
-        found["error"] = exchange.error.code
-        found["detail"] = exchange.error.detail
+        found.error = exchange.error.code
+        found.detail = exchange.error.detail
     return found
 
 
@@ -84,43 +86,44 @@ def refused(exchange_id: str, peer: Peer, error: BadRequest) -> dict[str, object
     }
 
 
-def _request(exchange: Exchange, mask: Collection[str]) -> dict[str, object]:
-    request = exchange.request
-    return {
-        "id": exchange.id,
-        "route": exchange.route_id,
-        "client": request.peer.remote_addr,
-        "method": request.method.decode("latin-1"),
-        "host": request.authority.decode("latin-1"),
-        "target": mask_query(request.target, mask),
-        "status": exchange.status,
-        "upstream": exchange.target.address if exchange.target is not None else None,
-    }
+def _begin(event: str, exchange: Exchange, mask: Collection[str]) -> ExchangeRecord:
+    request, target, plan = exchange.request, exchange.target, exchange.plan
+    return ExchangeRecord(
+        "",
+        event,
+        exchange.id,
+        plan.route_id if plan is not None else None,
+        request.peer.remote_addr,
+        request.method.decode("latin-1"),
+        request.authority.decode("latin-1"),
+        mask_query(request.target, mask),
+        exchange.status,
+        target.address if target is not None else None,
+    )
 
 
-def _measures(exchange: Exchange, now: float) -> dict[str, object]:
-    """Give what has passed so far."""
+def _measure(found: ExchangeRecord, exchange: Exchange, now: float) -> None:
+    """Say what has passed so far."""
     relay, tunnel = exchange.relay, exchange.tunnel
+    started = exchange.started
     sent_bytes = relay.bytes_sent if relay is not None else exchange.answer_bytes
-    found: dict[str, object] = {
-        "bytes": tunnel.bytes_down if tunnel is not None else sent_bytes,
-        "duration_s": round(now - exchange.started, 6),
-    }
-    if relay is not None and relay.first_piece_at:
-        found["first_byte_s"] = round(relay.first_piece_at - exchange.started, 6)
-    if exchange.is_stream and relay is not None:
-        found |= _stream_measures(relay, exchange.started, now)
-    return found
+    found.bytes = tunnel.bytes_down if tunnel is not None else sent_bytes
+    found.duration_s = round(now - started, 6)
+    if relay is None:
+        return
+    if relay.first_piece_at:
+        found.first_byte_s = round(relay.first_piece_at - started, 6)
+    if exchange.is_stream:
+        _measure_stream(found, relay, started, now)
 
 
-def _stream_measures(relay: Relay, started: float, now: float) -> dict[str, object]:
-    found: dict[str, object] = {"keepalives": relay.keepalives}
+def _measure_stream(found: ExchangeRecord, relay: Relay, started: float, now: float) -> None:
+    found.keepalives = relay.keepalives
     if relay.is_event_stream:
-        found["events"] = relay.events
+        found.events = relay.events
         if relay.first_event_at:
-            found["first_event_s"] = round(relay.first_event_at - started, 6)
+            found.first_event_s = round(relay.first_event_at - started, 6)
     if blocked := round(blocked_s(relay, now), 6):
-        found["blocked_s"] = blocked
+        found.blocked_s = blocked
     if relay.untouched is not None:
-        found["untouched"] = relay.untouched
-    return found
+        found.untouched = relay.untouched

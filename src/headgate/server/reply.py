@@ -62,7 +62,8 @@ class Reply:
         exchange, gateway, connection = self._exchange, self._gateway, self._exchange.connection
         client = exchange.dispatch.client
         assert client is not None
-        if refusal.is_turned(head.status, exchange.request, exchange.stream_policy):
+        status = head.status
+        if status in refusal.TURNED and refusal.is_turned(status, exchange.request, exchange.stream_policy):
             self.answer(refusal.of(head), Ending.REFUSED)
             return Nobody()
         pass_on(head.headers, gateway.date())
@@ -130,6 +131,6 @@ class Reply:
         exchange = self._exchange
         content_length, has_body = fit_body(exchange.request.method, head.status, content_length, has_body=has_body)
         exchange.status = head.status if status is None else status
-        self._gateway.response_begun(exchange)
+        self._gateway.accounts.response_begun(exchange)
         exchange.connection.send_head(head, content_length, has_body=has_body)
         return has_body

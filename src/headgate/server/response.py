@@ -11,9 +11,9 @@ from headgate.plugins.api import Chain
 from headgate.server.answers import SERVER
 from headgate.server.upstream_head import asks_for_events
 from headgate.stream.event_stream_relay import EventStreamRelay, LimitedStreamRelay, StreamSettings
-from headgate.stream.events_relay import EventsRelay
+from headgate.stream.events_relay import EventsRelay, Handler
 from headgate.stream.lines_relay import LinesRelay
-from headgate.stream.relay import Downstream, Relay, Source
+from headgate.stream.relay import Downstream, Relay, Source, Transform
 from headgate.stream.stream_clock import StreamClock
 from headgate.upstream.receivers import BodyReceiver
 from headgate.wire.headers import Headers
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from headgate.server.exchange import Exchange
     from headgate.server.gateway import Gateway
 
+_SERVER = (b"server", b"Server", SERVER)
 _NOT_PASSED_ON = frozenset({b"content-length", b"x-pad", b"server"})
 
 
@@ -32,12 +33,11 @@ def pass_on(headers: Headers, date: bytes) -> None:
 
     The upstream's Date stays; ``date`` goes where there is none (RFC 9110 §6.6.1).
     """
-    headers.fields = [
-        field for field in headers.fields if field[0] not in _NOT_PASSED_ON and not field[0].startswith(b"x-accel-")
-    ]
-    headers.add(b"Server", SERVER)
+    fields = [field for field in headers.fields if not (field[0] in _NOT_PASSED_ON or field[0].startswith(b"x-accel-"))]
+    fields.append(_SERVER)
+    headers.fields = fields
     if b"date" not in headers:
-        headers.add(b"Date", date)
+        fields.append((b"date", b"Date", date))
 
 
 def pass_on_switch(head: ResponseHead, date: bytes) -> ResponseHead:
@@ -60,7 +60,7 @@ def fit_body(method: bytes, status: int, content_length: int | None, *, has_body
 
     A plugin may have sent another method upstream, or changed the status: no body to HEAD, an empty one to GET.
     """
-    if not gets_body(method, status):
+    if method == b"HEAD" or status in {204, 304}:
         return content_length, False
     return (content_length, True) if has_body else (0, True)
 
@@ -88,7 +88,8 @@ def is_peeked(request: Request, head: ResponseHead, *, has_body: bool) -> bool:
 
 def is_encoded(head: ResponseHead) -> bool:
     """Say whether a body is compressed or the like, so that what is in it cannot be seen (RFC 9110 §8.4)."""
-    return not head.headers.tokens(b"content-encoding") <= {b"identity"}
+    encodings = head.headers.tokens(b"content-encoding")
+    return bool(encodings) and not encodings <= {b"identity"}
 
 
 def make_relay(
@@ -104,13 +105,18 @@ def make_relay(
     Events are counted, and shown to event plugins, on event streams whose content is not encoded.
     """
     chains, policy, clock, on_end = exchange.chains, exchange.stream_policy, gateway.clock, exchange.finish
-    transforms = tuple(partial(phase, exchange) for chain in chains for phase in chain.on_chunk)
-    if is_encoded(head) or not is_event_stream(head.headers.get(b"content-type")):
-        untouched = "encoded" if is_encoded(head) else "type"
-        is_lines = not is_encoded(head) and is_stream_type(head.headers.get(b"content-type"))
-        kind = LinesRelay if is_lines else Relay
+    transforms: tuple[Transform, ...] = ()
+    handlers: tuple[Handler, ...] = ()
+    for chain in chains:
+        if chain.on_chunk:
+            transforms += tuple(partial(phase, exchange) for phase in chain.on_chunk)
+        if chain.on_event:
+            handlers += tuple(partial(phase, exchange) for phase in chain.on_event)
+    content_type, encoded = head.headers.get(b"content-type"), is_encoded(head)
+    if encoded or not is_event_stream(content_type):
+        kind = LinesRelay if not encoded and is_stream_type(content_type) else Relay
+        untouched = "encoded" if encoded else "type"
         return kind(downstream, source, clock=clock, on_end=on_end, transforms=transforms, untouched=untouched)
-    handlers = tuple(partial(phase, exchange) for chain in chains for phase in chain.on_event)
     settings = StreamSettings(
         policy=policy,
         gaps=gateway.accounts.gaps,
@@ -145,8 +151,10 @@ def make_clock(relay: Relay, gateway: Gateway, *, asked_at: float) -> StreamCloc
 
 def receiver_of(relay: Relay, chains: Sequence[Chain], on_defect: Callable[[Exception], None]) -> BodyReceiver:
     """Give what the upstream's connection calls: the relay itself, unless plugins that look at the body may raise in it."""
-    has_plugins = any(chain.on_chunk or chain.on_event for chain in chains)
-    return _Guarded(relay, on_defect) if has_plugins else relay
+    for chain in chains:
+        if chain.on_chunk or chain.on_event:
+            return _Guarded(relay, on_defect)
+    return relay
 
 
 class _Guarded:

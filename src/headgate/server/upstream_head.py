@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING
 
 from headgate.server.plan import Plan
 from headgate.upstream.http1_client import Outgoing
 from headgate.upstream.target import Target
 from headgate.upstream.upstream import DEFAULT_READ_TIMEOUT_S, PassHost, Upstream
+from headgate.wire.headers import Headers
 from headgate.wire.request import Request, UpstreamRequest
 
 if TYPE_CHECKING:
     from headgate.server.exchange import Exchange
-
-_NO_WEIGHT = re.compile(rb"q=0(?:\.0*)?")
-_SET_HERE = frozenset({b"host", b"expect", b"content-length"})
 
 
 def start(request: Request) -> UpstreamRequest:
@@ -24,9 +21,7 @@ def start(request: Request) -> UpstreamRequest:
 
     ``Expect`` is not passed on, as with NGINX: headgate answers it itself once the upstream is there to take the body.
     """
-    headers = request.headers.without_hop_by_hop()
-    headers.fields = [field for field in headers.fields if field[0] not in _SET_HERE]
-    return UpstreamRequest(request.method, request.target, headers)
+    return UpstreamRequest(request.method, request.target, Headers(request.end_to_end))
 
 
 def make(exchange: Exchange, outgoing: UpstreamRequest, plan: Plan, target: Target) -> Outgoing:
@@ -52,7 +47,7 @@ def waits_for_event(exchange: Exchange) -> bool:
     Where it was not asked for by ``Accept``, what comes may be no stream, and the read timeout alone holds for the head.
     """
     first_s = exchange.stream_policy.first_event_s
-    return 0 < first_s < (head_timeout_s(exchange) or math.inf) and asks_for_events(exchange.request)
+    return first_s > 0 and first_s < (head_timeout_s(exchange) or math.inf) and exchange.request.takes_events
 
 
 def head_timeout_s(exchange: Exchange) -> float:
@@ -65,13 +60,7 @@ def head_timeout_s(exchange: Exchange) -> float:
 
 def asks_for_events(request: Request) -> bool:
     """Say whether the client accepts ``text/event-stream`` by name, with a weight above 0 (RFC 9110 §12.5.1)."""
-    accept = (request.headers.combined(b"accept") or b"").lower()
-    return b"text/event-stream" in accept and any(map(_takes_events, accept.split(b",")))
-
-
-def _takes_events(media_range: bytes) -> bool:
-    essence, *parameters = (part.strip(b" \t") for part in media_range.split(b";"))
-    return essence == b"text/event-stream" and not any(map(_NO_WEIGHT.fullmatch, parameters))
+    return request.takes_events
 
 
 def stream_read_timeout_s(plan: Plan | None, own_s: float | None) -> float:
@@ -104,8 +93,8 @@ def choose_host(request: Request, outgoing: UpstreamRequest, upstream: Upstream,
 
 def encode(request: Request, outgoing: UpstreamRequest, host: bytes, *, upgrade: bytes | None) -> bytes:
     """Make the head, its empty line included; ``upgrade`` is the protocol that the client asks for, if it may."""
-    lines = [b"%b %b HTTP/1.1" % (outgoing.method, outgoing.target), b"Host: " + host]
-    lines += [b"%b: %b" % (name, value) for _, name, value in outgoing.headers.fields]
+    lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (outgoing.method, outgoing.target, host)]
+    lines += [name + b": " + value for _, name, value in outgoing.headers.fields]
     if request.chunked:
         lines.append(b"Transfer-Encoding: chunked")
     elif request.content_length is not None:

@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 import ssl
 from collections import deque
 from dataclasses import dataclass
-from weakref import WeakValueDictionary
+from weakref import ReferenceType, WeakValueDictionary, ref
 
 from headgate.errors import GatewayError, Source
 from headgate.tcp_liveness import TcpLiveness
 from headgate.timer_wheel import TimerWheel
 from headgate.upstream.address_race import first_connected
+from headgate.upstream.connect_deadline import ConnectDeadline
 from headgate.upstream.http1_client import Http1Client
 from headgate.upstream.resolve import Resolver
 from headgate.upstream.target import Target
+
+RECENT_POOLS = 1024
+"""How many targets' pools are found without comparing the targets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +77,25 @@ class Pool:
         Raises GatewayError, retryable on another target: ``unresolvable`` 503, ``connect_timeout`` 504,
         ``connect_refused``, ``connect_failed`` and ``tls_failed`` 502.
         """
-        self._pools.connecting += 1
+        pools = self._pools
+        pools.connecting += 1
+        deadline: ConnectDeadline | None = None
         try:
-            await self._pools.make_room()
-            async with asyncio.timeout(timeout_s):
-                addresses = await self._pools.resolver.resolve(self.target.host)
-                try:
-                    return await first_connected(addresses, self._connect_to, Http1Client.abort)
-                except OSError as error:  # a TimeoutError of the kernel's among them
-                    code = _code_of(error)
-                    raise self._error(code, 504 if code == "connect_timeout" else 502, str(error)) from error
-        except TimeoutError:
-            raise self._error("connect_timeout", 504, f"no connection within {timeout_s:g} s") from None
+            await pools.make_room()
+            deadline = ConnectDeadline(pools.wheel, pools.loop.time() + timeout_s)
+            addresses = await pools.resolver.resolve(self.target.host)
+            return await first_connected(addresses, self._connect_to, Http1Client.abort)
+        except OSError as error:  # a TimeoutError of the kernel's among them
+            code = _code_of(error)
+            raise self._error(code, 504 if code == "connect_timeout" else 502, str(error)) from error
+        except asyncio.CancelledError:
+            if deadline is not None and deadline.took_effect():
+                raise self._error("connect_timeout", 504, f"no connection within {timeout_s:g} s") from None
+            raise
         finally:
-            self._pools.connecting -= 1
+            pools.connecting -= 1
+            if deadline is not None:
+                deadline.stop()
 
     async def _connect_to(self, address: str) -> Http1Client:
         pools = self._pools
@@ -106,7 +116,13 @@ class Pool:
         if not client.is_usable:
             raise ConnectionResetError("closed as soon as it was made")
         assert client.transport is not None
-        pools.liveness.watch(client.transport.get_extra_info("socket"))
+        # uvloop's own socket object is made anew, with a system call, for every option that is set on it.
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        connection = socket.socket(family, socket.SOCK_STREAM, 0, client.transport.get_extra_info("socket").fileno())
+        try:
+            pools.liveness.watch(connection)
+        finally:
+            connection.detach()
         return client
 
     def _error(self, code: str, status: int, detail: str) -> GatewayError:
@@ -181,7 +197,18 @@ class Pools:
     streams need.
     """
 
-    __slots__ = ("_pools", "connecting", "liveness", "loop", "max_head_bytes", "max_open", "resolver", "usage", "wheel")
+    __slots__ = (
+        "_pools",
+        "_recent",
+        "connecting",
+        "liveness",
+        "loop",
+        "max_head_bytes",
+        "max_open",
+        "resolver",
+        "usage",
+        "wheel",
+    )
 
     def __init__(
         self,
@@ -202,13 +229,23 @@ class Pools:
         self.connecting = 0
         self.usage = Usage()
         self._pools: WeakValueDictionary[tuple[Target, KeepAlive], Pool] = WeakValueDictionary()
+        self._recent: dict[int, tuple[Target, KeepAlive, ReferenceType[Pool]]] = {}
 
     def pool(self, target: Target, keep_alive: KeepAlive) -> Pool:
         """Give the pool for a target with these settings."""
+        recent = self._recent.get(id(target))  # comparing and hashing the two costs more than all else here
+        if recent is not None and recent[0] is target and recent[1] is keep_alive and (pool := recent[2]()) is not None:
+            return pool
+        return self._find(target, keep_alive)
+
+    def _find(self, target: Target, keep_alive: KeepAlive) -> Pool:
         pool = self._pools.get((target, keep_alive))
         if pool is None:
             pool = Pool(target, keep_alive, self)
             self._pools[(target, keep_alive)] = pool
+        if len(self._recent) >= RECENT_POOLS:
+            self._recent.clear()
+        self._recent[id(target)] = target, keep_alive, ref(pool)
         return pool
 
     async def make_room(self) -> None:

@@ -33,11 +33,22 @@ class Signal(Enum):
 class RequestReader:
     """The reading half of an HTTP/1.1 server connection (RFC 9112)."""
 
-    __slots__ = ("_buffer", "_decoder", "_empty_line_seen", "_in_body", "_limits", "_peer", "_remaining", "_scanned")
+    __slots__ = (
+        "_buffer",
+        "_decoder",
+        "_empty_line_seen",
+        "_in_body",
+        "_limits",
+        "_peer",
+        "_plain_bytes",
+        "_remaining",
+        "_scanned",
+    )
 
     def __init__(self, peer: Peer, limits: Limits) -> None:
         self._peer = peer
         self._limits = limits
+        self._plain_bytes = min(limits.max_head_bytes, limits.max_uri_bytes)
         self._buffer = b""
         self._scanned = 0
         self._empty_line_seen = False
@@ -63,7 +74,17 @@ class RequestReader:
         """Give the next head, a piece of its body, END behind its last piece, or NEED_DATA; raises BadRequest."""
         if self._in_body:
             return self._next_of_body()
-        head = self._take_head()
+        buffer = self._buffer
+        if (
+            not (self._scanned or self._empty_line_seen)
+            and len(buffer) <= self._plain_bytes
+            and buffer.find(b"\r\n\r\n") == len(buffer) - 4 > 0
+            and not buffer.startswith(b"\r\n")
+        ):
+            head: bytes | None = buffer[:-4]  # one read brought one head and nothing else, of a size that nobody minds
+            self._buffer = b""
+        else:
+            head = self._take_head()
         if head is None:
             return Signal.NEED_DATA
         request = request_head.parse(head, self._peer, self._limits)
@@ -110,6 +131,9 @@ class RequestReader:
         request_head.check_octets(self._buffer, _BAD_OCTET_SO_FAR, max(self._scanned - 1, 0), to)
 
     def _next_of_body(self) -> bytes | Signal:
+        if not self._remaining and self._decoder is None:
+            self._in_body = False
+            return Signal.END
         piece = self._next_sized() if self._decoder is None else self._next_chunked(self._decoder)
         if piece is Signal.END:
             self._in_body = False
