@@ -106,7 +106,17 @@ class Exchange:
         self._task = self._spawn(self._run(work))
 
     def _spawn(self, work: Work) -> asyncio.Task[None]:
-        return self._gateway.spawn(work, name=self.id)
+        task = self._gateway.spawn(work, name=self.id)
+        task.add_done_callback(self._forget_task)
+        return task
+
+    def _forget_task(self, task: asyncio.Task[None]) -> None:
+        if self._task is task:
+            self._task = None
+
+    def forget_way_up(self) -> None:
+        """Let go of what was sent: a stream that flows is not sent to another target."""
+        self.upstream_request = upstream_head.SENT
 
     # -- what plugins and expressions see -------------------------------------------------------------------------------
 

@@ -79,6 +79,7 @@ class Reply:
             client.set_read_timeout(upstream_head.head_timeout_s(exchange))
         exchange.upload.keep_no_longer()
         exchange.relay = relay
+        exchange.forget_way_up()
         self._send_head(head, content_length, has_body=has_body)
         relay.send_by(connection.piece_sender, connection.chunk_passer)
         self._clock = make_clock(relay, gateway, asked_at=client.asked_at)

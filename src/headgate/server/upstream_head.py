@@ -24,6 +24,10 @@ def start(request: Request) -> UpstreamRequest:
     return UpstreamRequest(request.method, request.target, Headers(request.end_to_end))
 
 
+SENT = UpstreamRequest(b"", b"", Headers([]))
+"""Stands for a request that is not needed any more."""
+
+
 def make(exchange: Exchange, outgoing: UpstreamRequest, plan: Plan, target: Target) -> Outgoing:
     """Make what is sent to a target of ``plan``."""
     assert plan.upstream is not None

@@ -62,6 +62,10 @@ class Outgoing:
     send_timeout_s: float = 0.0
 
 
+_SENT = Outgoing(b"")
+"""Stands for a request without a body that has its response: its bytes would be kept for as long as a stream is open."""
+
+
 class Http1Client(asyncio.Protocol):
     """See the module. ``max_head_bytes`` bounds a response head with all interim heads before it."""
 
@@ -299,8 +303,11 @@ class Http1Client(asyncio.Protocol):
         else:
             assert self._head_receiver is not None
             self._state = State.BODY
+            reader.head = None  # whoever takes it keeps it for as long as it is needed
             if self._outgoing is not None and self._outgoing.has_body:
                 self._give_time(is_given=bool(self._blocked_since))
+            else:
+                self._outgoing = _SENT
             head.headers = head.headers.without_hop_by_hop()
             receiver = self._head_receiver.head_received(head, reader.content_length, has_body=reader.has_body)
             if self._state in _SERVING:
