@@ -272,7 +272,8 @@ class Http1Connection(asyncio.Protocol):
 
     def send_piece(self, piece: bytes) -> None:
         """Send body bytes in the response's framing."""
-        self.piece_sender(piece)
+        send = self.piece_sender  # not called where it is got: mypyc would take the property for a method
+        send(piece)
 
     def end_body(self) -> None:
         """End the response properly and go on to the next request, or close."""

@@ -24,6 +24,13 @@ def count_in_python(data: bytes) -> tuple[int, int] | None:
     ends within a block; then it must be parsed. An event is a block with a data field (WHATWG HTML §9.2.6).
     """
     body = single_chunk(data)
+    if (
+        body is not None and (first_end := body.find(b"\n\n")) >= 0 and first_end == len(body) - 2
+    ):  # one block, as is usual
+        if _CR in body:
+            return None
+        has_data = body.startswith(b"data:") or body.find(b"\ndata:") >= 0
+        return len(body), 1 if has_data else count_blocks(body)
     bodies = _bodies(data) if body is None else [body]
     body_bytes = events = 0
     for one in bodies or ():
