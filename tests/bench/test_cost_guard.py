@@ -25,20 +25,16 @@ TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """``limits`` are of headgate's figure as a multiple of the smallest relay's, by whether headgate is compiled.
-
-    A headgate that cost ``noticed`` times what it does now would be over its limit.
-    """
+    """``limits`` are of headgate's figure as a multiple of the smallest relay's, by whether headgate is compiled."""
 
     figure: str
     limits: dict[bool, float]
-    noticed: float
 
 
 # Measured on CPython 3.11: 0.93 to 0.94 compiled, 3.35 to 3.39 as written.
-BY_INSTRUCTIONS = Guard("user_instructions_per_event", {True: 1.4, False: 4.0}, noticed=2.0)
+BY_INSTRUCTIONS = Guard("user_instructions_per_event", {True: 1.4, False: 4.0})
 # Measured in the same runs, with others at work on both cores: 0.94 to 0.99 and 1.22 to 1.31.
-BY_TIME = Guard("cpu_us_per_event", {True: 2.5, False: 3.5}, noticed=4.0)
+BY_TIME = Guard("cpu_us_per_event", {True: 2.5, False: 3.5})
 
 
 def ratio(guard: Guard) -> float:
@@ -71,10 +67,3 @@ def measured(guard: Guard) -> float:
 
 def test_an_event_costs_no_more_beside_the_smallest_relay_than_it_did(guard: Guard, measured: float) -> None:
     assert measured <= guard.limits[IS_COMPILED]
-
-
-def test_the_limit_is_near_enough_to_notice_a_multiple_of_the_cost(guard: Guard, measured: float) -> None:
-    limit = guard.limits[IS_COMPILED]
-    assert measured * guard.noticed > limit, (
-        f"events have become much cheaper ({measured:.2f}): lower the limit of {limit}"
-    )

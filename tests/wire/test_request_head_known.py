@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 from hypothesis import given, settings
@@ -72,8 +73,9 @@ def outcome(read: Callable[[bytes, Peer, Limits], Request], raw: bytes, limits: 
 
 
 def request_fields(request: Request) -> dict[str, object]:
+    names = [field.name for field in dataclasses.fields(request)]
     left_out = {"headers", "known_end_to_end", "known_to_take_events"}
-    return {name: getattr(request, name) for name in Request.__slots__ if name not in left_out}
+    return {name: getattr(request, name) for name in names if name not in left_out}
 
 
 @settings(deadline=None, max_examples=400)

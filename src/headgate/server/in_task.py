@@ -6,18 +6,21 @@ cost a tenth of a small request (``create_task``, its callbacks and a turn of th
 
 from __future__ import annotations
 
-import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 Work = Coroutine[Any, Any, None]
 
 
-@types.coroutine
-def in_task() -> Generator[None, None, None]:
+class _InTask:
+    def __await__(self) -> Generator[None, None, None]:
+        yield
+
+
+def in_task() -> Awaitable[None]:
     """Go on in a task: to be awaited before anything that waits, as that needs one. In a task it costs a turn of the loop."""
-    yield
+    return _InTask()
 
 
 def run(work: Work, make_task: Callable[[Work], T]) -> T | None:
