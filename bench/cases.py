@@ -51,7 +51,7 @@ class Case:
 
 
 def _paced(streams: int, rate: float, size_bytes: int) -> PacedLoad:
-    return PacedLoad(streams=streams, rate=rate, size_bytes=size_bytes, seconds=5, warmup_s=1)
+    return PacedLoad(streams=streams, rate=rate, size_bytes=size_bytes, seconds=3, warmup_s=1)
 
 
 def _brief(streams: int, rate: float, size_bytes: int, seconds: float) -> PacedLoad:
@@ -66,17 +66,17 @@ CASES: dict[str, Case] = {
             "1,000 streams x 10 events/s x 200 bytes",
             _paced(1000, 10, 200),
             (*GATEWAYS, *PAIRS, "bare", "direct"),
-            run_s=9,
+            run_s=7,
             brief=_brief(1000, 10, 200, 3),
             brief_run_s=7,
         ),
-        Case("b", "100 streams x 50 events/s x 200 bytes", _paced(100, 50, 200), GATEWAYS, run_s=9),
+        Case("b", "100 streams x 50 events/s x 200 bytes", _paced(100, 50, 200), GATEWAYS, run_s=7),
         Case(
             "c",
             "1,000 streams x 60 events/s x 200 bytes",
             _paced(1000, 60, 200),
             (*GATEWAYS, "bare", "direct"),
-            run_s=9.5,
+            run_s=7.5,
             brief=_brief(1000, 60, 200, 2),
             brief_run_s=6,
             note="The Python pairs are measured on the load of case a: 60,000 events/s are more than one core of theirs relays.",
@@ -86,14 +86,14 @@ CASES: dict[str, Case] = {
             "token-like: 300 streams x 80 events/s x 120 bytes",
             _paced(300, 80, 120),
             (*GATEWAYS, "direct"),
-            run_s=9,
+            run_s=7,
         ),
         Case(
             "e",
             "9,000 streams x 1 event/s x 200 bytes",
             _paced(9000, 1, 200),
             ("headgate", "nginx"),
-            run_s=16,
+            run_s=14,
         ),
         Case(
             "f",
@@ -117,7 +117,7 @@ CASES: dict[str, Case] = {
         Case(
             "h",
             "small keep-alive GETs",
-            Requests(connections=64, seconds=5),
+            Requests(connections=64, seconds=3),
             (*GATEWAYS, *PAIRS),
             run_s=7.5,
             brief=Requests(connections=64, seconds=2),
@@ -141,7 +141,7 @@ CASES: dict[str, Case] = {
         Case(
             "k",
             "saturation: the next event when the last has arrived",
-            Saturation(streams=500, size_bytes=200, seconds=5),
+            Saturation(streams=500, size_bytes=200, seconds=3),
             GATEWAYS,
             run_s=8,
         ),
@@ -150,7 +150,7 @@ CASES: dict[str, Case] = {
             "case a's load on 1, 100 and 10,000 routes",
             _paced(1000, 10, 200),
             ("headgate", "headgate-100-routes", "headgate-10000-routes"),
-            run_s=10,
+            run_s=8,
             base="headgate",
         ),
         Case(
@@ -158,7 +158,7 @@ CASES: dict[str, Case] = {
             "case a's load with an event plugin on the route",
             _paced(1000, 10, 200),
             ("headgate-events", "nginx"),
-            run_s=9,
+            run_s=7,
         ),
         Case(
             "start",

@@ -49,13 +49,13 @@ class IdleMemory:
             with running(peer, upstream_port, core=cores.gateway) as gateway:
                 if not gateway.pids:
                     raise PeerFailedError(f"{peer.name} has no processes whose memory could be read")
-                order = {"gateway": gateway.port, "at_once": AT_ONCE, "pids": gateway.pids}
+                order = {"gateway": gateway.port, "at_once": AT_ONCE, "pids": gateway.all_pids}
                 before = load.ask("open", **order, streams=first)
                 base = settled_bytes(gateway.pids)
                 told = load.ask("open", **order, streams=self.streams - first)
                 grown = settled_bytes(gateway.pids) - base
-                others = Others({cores.gateway: gateway.pids, cores.load: [load.pid, os.getpid()]})
-                cpu_us = _cpu_us(gateway.pids, self.seconds)
+                others = Others({cores.gateway: gateway.all_pids, cores.load: [load.pid, os.getpid()]})
+                cpu_us = _cpu_us(gateway.all_pids, self.seconds)
                 others_percent = others.percent()
                 end = load.ask("look")
                 load.ask("close")  # or a gateway that ends its streams in peace would be long in stopping

@@ -91,9 +91,9 @@ def measure_window(
 
     Without workers, that is without a gateway, there are no figures of the gateway's CPU.
     """
-    ours: dict[int, list[int]] = {cores.gateway: list(gateway.pids)}
+    ours: dict[int, list[int]] = {cores.gateway: list(gateway.all_pids)}
     ours.setdefault(cores.load, []).extend([load.pid, os.getpid()])
-    load.ask("begin", pids=gateway.pids)
+    load.ask("begin", pids=gateway.all_pids)
     before = {core: _taken_by_others_s(core, pids) for core, pids in ours.items()}
     time.sleep(seconds)
     others_s = max(_taken_by_others_s(core, pids) - before[core] for core, pids in ours.items())
@@ -124,7 +124,7 @@ def _taken_by_others_s(core: int, ours: list[int]) -> float:
 def _instructions_per_event(load: LoadProcess, gateway: Running, cores: Cores, seconds: float) -> float | None:
     if not gateway.pids or not available():
         return None
-    with InstructionCount(gateway.pids, core=cores.load) as count:
+    with InstructionCount(gateway.all_pids, core=cores.load) as count:
         count.begin()
         before = load.ask("count")["events"]
         time.sleep(seconds)

@@ -29,8 +29,8 @@ class Requests:
             upstream_port = load.answer()["port"]
             with running(peer, upstream_port, core=cores.gateway) as gateway:
                 size = {"connections": self.connections, "seconds": self.seconds, "warmup_s": self.warmup_s}
-                others = Others({cores.gateway: gateway.pids, cores.load: [load.pid, os.getpid()]})
-                told = load.ask("run", gateway=gateway.port, pids=gateway.pids, **size)
+                others = Others({cores.gateway: gateway.all_pids, cores.load: [load.pid, os.getpid()]})
+                told = load.ask("run", gateway=gateway.port, pids=gateway.all_pids, **size)
                 others_percent = others.percent()
         if not told["requests"]:
             raise PeerFailedError(f"{peer.name}: no request was answered; {told['problems'][:3]}")

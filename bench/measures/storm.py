@@ -32,10 +32,10 @@ class Storm:
         with LoadProcess("bench.load.open_streams", self.size_bytes, core=cores.load) as load:
             upstream_port = load.answer()["port"]
             with running(peer, upstream_port, core=cores.gateway) as gateway:
-                order = {"gateway": gateway.port, "at_once": AT_ONCE, "pids": gateway.pids}
+                order = {"gateway": gateway.port, "at_once": AT_ONCE, "pids": gateway.all_pids}
                 load.ask("open", **order, streams=min(FIRST, self.streams))
                 load.ask("close")
-                ours = {cores.gateway: gateway.pids, cores.load: [load.pid, os.getpid()]}
+                ours = {cores.gateway: gateway.all_pids, cores.load: [load.pid, os.getpid()]}
                 others = Others(ours)
                 told = load.ask("open", **order, streams=self.streams)
                 others_percent = others.percent()

@@ -32,10 +32,10 @@ class Transfer:
             with running(peer, upstream_port, core=cores.gateway) as gateway:
                 if not gateway.pids:
                     raise PeerFailedError(f"{peer.name} has no processes whose CPU time could be read")
-                order = {"gateway": gateway.port, "pids": gateway.pids, "direction": self.direction}
+                order = {"gateway": gateway.port, "pids": gateway.all_pids, "direction": self.direction}
                 order |= {"connections": CONNECTIONS}
                 load.ask("run", **order, bytes=MEGABYTE)  # what a peer does once in its life is not charged
-                others = Others({cores.gateway: gateway.pids, cores.load: [load.pid, os.getpid()]})
+                others = Others({cores.gateway: gateway.all_pids, cores.load: [load.pid, os.getpid()]})
                 told = load.ask("run", **order, bytes=self.megabytes * MEGABYTE)
                 others_percent = others.percent()
         if not told["bytes"]:

@@ -14,6 +14,7 @@ from bench.peers.event_plugin import install
 from bench.peers.peer import Peer
 
 import headgate
+from headgate.wire.whole_chunks import IS_COMPILED
 
 Plugins = Mapping[str, Mapping[str, object]]
 
@@ -71,7 +72,7 @@ class Headgate(Peer):
     def version(self) -> str:
         """Give the package's version, and where another checkout is."""
         if self._source is None:
-            return headgate.__version__
+            return f"{headgate.__version__}, {'compiled' if IS_COMPILED else 'as written'}"
         return f"{self._imported('__version__')} in {self._source.parent}"
 
     def is_ready(self, output: str) -> bool:
