@@ -12,6 +12,8 @@ COMPILED := .venv-compiled
 COMPILED_MARK := $(COMPILED)/.installed
 SOURCES := $(shell find src -name '*.py' -o -name '*.c')
 
+# One that waits for more than a minute, beside the others.
+SILENT := tests/system/test_silent_stream.py
 # Tests of what is compiled, which are run on both forms.
 BOTH_FORMS := tests/wire tests/stream tests/upstream tests/server tests/plugins tests/test_timer_wheel.py
 
@@ -28,8 +30,9 @@ test: system-packages
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/pytest -q $(APART:%=--ignore=%) -n 2 --dist loadfile
 	@$(MAKE) --no-print-directory $(COMPILED_MARK)
-	$(COMPILED)/bin/pytest -q $(BOTH_FORMS) -n 2 --dist loadfile
-	$(COMPILED)/bin/pytest -q $(APART)
+	@$(COMPILED)/bin/pytest -q $(SILENT) & silent=$$!; \
+	$(COMPILED)/bin/pytest -q $(BOTH_FORMS) -n 2 --dist loadfile || { kill $$silent; exit 1; }; wait $$silent
+	$(COMPILED)/bin/pytest -q $(APART) --ignore=$(SILENT)
 
 check: $(MARK) lint
 	$(BIN)/pytest -q -m "not slow" --ignore=tests/system --ignore=tests/runtime --ignore=tests/browser -n 2 --dist loadfile

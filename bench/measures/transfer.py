@@ -40,9 +40,7 @@ class Transfer:
                 others_percent = others.percent()
         if not told["bytes"]:
             raise PeerFailedError(f"{peer.name}: no byte came right; {told['problems'][:3]}")
-        figures = {
-            f"{self.direction}_bytes_per_cpu_s": told["bytes"] / told["cpu_us"] * 1e6,
-            "busy_percent": told["cpu_us"] / 1e4 / told["seconds"],
-            "others_percent": others_percent,
-        }
+        figures = {"busy_percent": told["cpu_us"] / 1e4 / told["seconds"], "others_percent": others_percent}
+        if told["cpu_us"]:  # a peer that refuses everything can be done with less than the kernel counts
+            figures[f"{self.direction}_bytes_per_cpu_s"] = told["bytes"] / told["cpu_us"] * 1e6
         return Outcome(figures, told["problems"])

@@ -40,7 +40,7 @@ def test_imports_nothing_third_party() -> None:
         "print(*{name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["headgate"]
+    assert set(done.stdout.split()) <= {"headgate", "headgate__mypyc"}  # the latter holds what of ours is compiled
 
 
 def test_ready_names_where_it_listens_and_every_worker_is_linked(tmp_path: Path) -> None:
